@@ -1,0 +1,1 @@
+"""The MCP server, and all that the tools stand on."""

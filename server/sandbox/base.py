@@ -1,0 +1,306 @@
+"""The port: what a sandbox is to everything above it.
+
+Two adapters implement it (`local`, `e2b`) and one contract suite holds both to it
+(`tests/sandbox_contract.py`). The line that matters runs between results and errors. Code that
+raises, exits, runs out of time or memory, or floods its output gives a *result*. An exception means
+that we do not know what the code would have done.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Stream = Literal["stdout", "stderr"]
+OnOutput = Callable[[Stream, str], None]
+"""Called with each piece of output as it arrives; must not block."""
+
+Outcome = Literal[
+    "completed",
+    "raised",
+    "timed_out",
+    "exited",
+    "killed",
+    "out_of_memory",
+    "output_limit",
+]
+"""How the code ended.
+
+completed: it ran to its end. raised: an exception (or, for bash, a non-zero status) ended it; `error`
+says which. timed_out: our deadline ended it. exited: it ended its own interpreter (`os._exit`,
+`sys.exit`). killed: a signal ended its interpreter (a segmentation fault, a kill). out_of_memory: the
+memory limit ended it. output_limit: it was stopped because it would not stop printing.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a sandbox may use. Sizes in bytes, times in seconds.
+
+    `memory_bytes`, `processes` and `disk_bytes` hold for the whole sandbox where the machine lets us
+    (cgroups), else for each process; `doctor` tells. `output_bytes` is what is kept of each of stdout
+    and stderr of one call: the first half and the last half; what lies between is counted.
+    """
+
+    memory_bytes: int = 2 * 1024**3
+    processes: int = 128
+    disk_bytes: int = 512 * 1024**2
+    file_bytes: int = 256 * 1024**2
+    open_files: int = 1024
+    cpu_seconds: int = 3600
+    output_bytes: int = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """One stream of output, cut in the middle if it was long.
+
+    `head` and `tail` are the characters that were kept (undecodable bytes read as U+FFFD); `omitted`
+    counts the bytes between them, 0 when nothing was cut, and then `tail` is empty.
+    """
+
+    head: str = ""
+    tail: str = ""
+    omitted: int = 0
+
+    @property
+    def text(self) -> str:
+        """Head and tail, with a line between them that says how much is missing."""
+        if not self.omitted:
+            return self.head + self.tail
+        return f"{self.head}\n[... {self.omitted:,} bytes not kept ...]\n{self.tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing that code displayed, or the value of its last expression.
+
+    `data` maps MIME types to content: `bytes` for image/png, image/jpeg and application/pdf, parsed
+    JSON for application/json, `str` for everything else. `chart` and `table` hold what the
+    `e2b_charts` package makes of a matplotlib figure and what E2B makes of a pandas DataFrame.
+    """
+
+    data: Mapping[str, Any]
+    is_main: bool = False
+    chart: Mapping[str, Any] | None = None
+    table: Mapping[str, Any] | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The text/plain form, where there is one."""
+        return self.data.get("text/plain")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeError:
+    """The exception that ended the code.
+
+    `line` counts from 1 in the code that was passed, None where the exception came from elsewhere.
+    `traceback` shows the user's frames only, without colour.
+    """
+
+    name: str
+    value: str
+    line: int | None = None
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What happened when code ran. `error` is set exactly when `outcome` is `raised` or, for
+    `sys.exit`, `exited`. `reason` is one sentence for every outcome but `completed`. `state_lost` is
+    true when the interpreter had to be replaced: variables are gone, files are not.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    stdout: Captured = field(default_factory=Captured)
+    stderr: Captured = field(default_factory=Captured)
+    results: tuple[Result, ...] = ()
+    error: CodeError | None = None
+    state_lost: bool = False
+    duration_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What happened when a command ran.
+
+    `outcome` is `exited` (then `exit_code` is set), `killed` (a signal: `exit_code` is 128 plus its
+    number), `timed_out`, `out_of_memory` or `output_limit` (then `exit_code` is None).
+    """
+
+    outcome: Outcome
+    exit_code: int | None = None
+    reason: str = ""
+    stdout: Captured = field(default_factory=Captured)
+    stderr: Captured = field(default_factory=Captured)
+    duration_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file in the sandbox: absolute path, kind, size in bytes, modification time in Unix seconds."""
+
+    path: str
+    kind: Literal["file", "directory", "other"]
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxRequest:
+    """What a new sandbox must be.
+
+    `owner` is an opaque name for the principal; sandboxes of two owners never share anything but
+    read-only packages. `packages` are requirement specifiers on top of the default ones. `shared` false
+    asks for isolation from the owner's other sandboxes too, down to the jail (hostile code).
+    `labels` go into E2B's metadata.
+    """
+
+    owner: str
+    packages: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    shared: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Sandbox(Protocol):
+    """One isolated machine-like thing. Calls are served one at a time; a second waits.
+
+    Relative paths are relative to the home directory `/home/user`, where code and commands start.
+    Every method raises `SandboxUnavailable` if the sandbox is lost, with `may_have_started` telling
+    whether the request may have taken effect. A cancelled call stops what it started before the
+    cancellation is delivered (within a few seconds), and the next call works as if it had never been.
+    """
+
+    @property
+    def id(self) -> str:
+        """Unique name for logs. Never shown to a client: it may open doors."""
+        ...
+
+    @property
+    def python(self) -> str:
+        """The version of Python that runs code here, like `3.12.1`; empty where not known yet."""
+        ...
+
+    async def run_code(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        on_output: OnOutput | None = None,
+    ) -> Execution:
+        """Run code in this sandbox's interpreter for `language`; variables persist between calls.
+
+        `env` holds for this call only. `timeout` is in seconds; at the deadline the code is
+        interrupted, then killed, and so is every process that it started in this call; both are an
+        `Execution` with outcome `timed_out`.
+
+        Raises:
+            InvalidInput: the backend has no such language; nothing was started.
+            SandboxUnavailable: the sandbox was lost.
+        """
+        ...
+
+    async def run_command(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        on_output: OnOutput | None = None,
+    ) -> CommandResult:
+        """Run a command: a string by `bash -c`, a sequence as it is, with stdin empty.
+
+        A command that fails, cannot be found (exit code 127) or runs out of time is a result. At the
+        deadline everything that the command started is killed.
+
+        Raises:
+            SandboxUnavailable: the sandbox was lost.
+        """
+        ...
+
+    async def write_files(self, files: Mapping[str, bytes]) -> None:
+        """Write files, making directories as needed.
+
+        Raises:
+            InvalidInput: a path cannot be written (a directory is in the way, no permission, the
+                disk is full). Files before it may have been written.
+            SandboxUnavailable: the sandbox was lost.
+        """
+        ...
+
+    async def read_file(
+        self, path: str, *, offset: int = 0, max_bytes: int = 16 * 1024**2
+    ) -> bytes:
+        """Read at most `max_bytes` of a regular file from `offset`.
+
+        Raises:
+            InvalidInput: there is no such regular file, or it may not be read.
+            SandboxUnavailable: the sandbox was lost.
+        """
+        ...
+
+    async def list_files(self, path: str = ".", *, depth: int = 1) -> list[FileInfo]:
+        """The entries below a directory, `depth` levels down, at most 10,000, sorted by path.
+
+        Raises:
+            InvalidInput: there is no such directory.
+            SandboxUnavailable: the sandbox was lost.
+        """
+        ...
+
+    async def keep_alive(self, seconds: float) -> None:
+        """Put off the backend's own expiry to at least `seconds` from now; local has none.
+
+        Raises:
+            SandboxUnavailable: the sandbox is gone.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Kill everything in it and free what it held. Idempotent; never raises SandboxError."""
+        ...
+
+
+class Backend(Protocol):
+    """Where sandboxes come from. `languages` are those that `run_code` takes here; `max_age` is the
+    number of seconds after which a sandbox dies whatever we do, None where there is no such limit.
+    """
+
+    @property
+    def name(self) -> Literal["local", "e2b"]: ...
+
+    @property
+    def languages(self) -> frozenset[str]: ...
+
+    @property
+    def max_age(self) -> float | None: ...
+
+    async def warm_up(self, request: SandboxRequest) -> None:
+        """Do ahead of time what `create` for such a request would do first. Failing is not an error
+        here: `create` will say what is wrong.
+        """
+        ...
+
+    async def create(self, request: SandboxRequest) -> Sandbox:
+        """A new sandbox. If the caller is cancelled, none is left behind.
+
+        Raises:
+            InvalidInput: the packages do not exist or do not go together.
+            SandboxBusy: a quota or rate limit; nothing was created.
+            SandboxRejected: a person must act (key, kernel setting); the message says what to do.
+            SandboxUnavailable: it could not be started.
+        """
+        ...
+
+    async def sweep(self) -> int:
+        """Kill sandboxes of dead proofbox processes; the number killed."""
+        ...
+
+    async def close(self) -> None:
+        """Close every sandbox and stop everything. Idempotent."""
+        ...

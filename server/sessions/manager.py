@@ -1,0 +1,212 @@
+"""The session manager: every sandbox is leased from here, and closed by here."""
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from ..sandbox import Backend, SandboxBusy, SandboxRequest, SandboxUnavailable
+from .clock import Clock, SystemClock
+from .session import Lease, Session
+from .settings import SessionSettings
+from .store import Store
+from .upkeep import Upkeep
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One session of a principal. `expires_in_seconds` is what is left if nobody uses it."""
+
+    session_id: str
+    in_use: bool
+    packages: tuple[str, ...]
+    expires_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What exists now: one principal's sessions, and counts over everybody's.
+
+    `total` counts sessions that count towards `max_sessions`, those kept `ready` for nobody yet
+    included; `waiting` counts calls in the queue for a sandbox.
+    """
+
+    sessions: tuple[SessionSummary, ...]
+    total: int
+    in_use: int
+    ready: int
+    waiting: int
+    max_sessions: int
+
+
+class SessionManager:
+    """Sessions over one backend. Use it as an async context manager, once.
+
+    Leaving the context closes every sandbox, at once and in bounded time, and then the backend.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        settings: SessionSettings | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> None:
+        self._backend = backend
+        self._settings = settings or SessionSettings()
+        self._clock = clock or SystemClock()
+        self._running = False
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        self._store = Store(self._backend, self._settings, self._clock, self._tasks)
+        warm = self._settings.warm_principal
+        ready = None if warm is None else self._request(warm)
+        self._upkeep = Upkeep(self._backend, self._settings, self._clock, self._store, ready)
+        await self._tasks.__aenter__()
+        self._upkeep.start(self._tasks)
+        self._running = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._running = False
+        self._tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._store.stop()
+        # Not given the exception: a task group would wrap it.
+        await self._tasks.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def lease(
+        self,
+        principal: str,
+        session_id: str | None = None,
+        *,
+        packages: tuple[str, ...] = (),
+        purpose: str = "session",
+        shared: bool = True,
+    ) -> AsyncGenerator[Lease]:
+        """Hold a session for one call: a new one, or that of `session_id`.
+
+        Calls in one session wait for each other. A new session whose block raises (or is cancelled)
+        is closed, because nobody has learnt its handle; an existing one stays for the next call.
+        `packages`, `purpose` and `shared` describe the sandbox of a new session, as in
+        `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
+
+        Raises:
+            SessionNotFound: the principal has no such session.
+            InvalidInput: other packages than the session has, or packages that cannot be had.
+            SandboxBusy: no room, or too many calls wait for this session; nothing was started.
+            SandboxRejected, SandboxUnavailable: the backend could not create a sandbox.
+        """
+        if not self._running:
+            raise SandboxUnavailable("proofbox is not running; nothing was run.")
+        if session_id is None:
+            session = await self._begin(
+                principal, self._request(principal, packages, purpose, shared)
+            )
+        else:
+            session = self._resume(principal, session_id, packages)
+        try:
+            async with session.lock:
+                await self._store.refresh(session)
+                yield self._lease(session, fresh=session_id is None)
+                # Told: the block came to its end with a sandbox, and knew the state of it.
+                if not session.lost:
+                    session.reset_reason = ""
+        except BaseException:
+            if session_id is None:
+                self._store.end(session)
+            raise
+        finally:
+            self._store.release(session)
+
+    async def close_session(self, principal: str, session_id: str) -> None:
+        """End a session and its sandbox; a call that runs in it gets SandboxUnavailable.
+
+        Raises:
+            SessionNotFound: the principal has no such session.
+        """
+        session = self._store.find(principal, session_id)
+        self._store.end(session)
+        await session.gone.wait()
+
+    def overview(self, principal: str) -> Overview:
+        """What exists now, for this principal to see."""
+        now = self._clock.monotonic()
+        sessions = tuple(self._store)
+        own = [each for each in sessions if each.principal == principal and not each.ready]
+        return Overview(
+            sessions=tuple(
+                SessionSummary(
+                    session_id=each.handle,
+                    in_use=each.users > 0,
+                    packages=each.request.packages,
+                    expires_in_seconds=self._settings.idle_seconds
+                    - (0.0 if each.users else now - each.last_used),
+                )
+                for each in own
+                if not self._store.expired(each)
+            ),
+            total=len(sessions),
+            in_use=sum(each.users > 0 for each in sessions),
+            ready=sum(each.ready for each in sessions),
+            waiting=self._store.places.waiting,
+            max_sessions=self._settings.max_sessions,
+        )
+
+    async def _begin(self, principal: str, request: SandboxRequest) -> Session:
+        session = self._store.take_ready(request)
+        if session is not None:
+            self._tasks.start_soon(self._upkeep.top_up)
+            return session
+        await self._store.places.take(principal)
+        return self._store.add(principal, request)
+
+    def _resume(self, principal: str, handle: str, packages: tuple[str, ...]) -> Session:
+        session = self._store.find(principal, handle, packages)
+        if session.users > self._settings.queue_length:
+            raise SandboxBusy(
+                f"{session.users - 1} calls wait for this session already. Nothing was run. Send"
+                " calls to one session one after another, or omit session_id for a fresh sandbox.",
+                retry_after=self._settings.queue_wait_seconds,
+            )
+        session.users += 1
+        return session
+
+    def _lease(self, session: Session, *, fresh: bool) -> Lease:
+        state = "reset" if session.reset_reason else "continued"
+        age = self._clock.monotonic() - session.born
+        return Lease(
+            session,
+            "new" if fresh else state,
+            expires_in_seconds=self._settings.idle_seconds,
+            rotates_in_seconds=self._store.rotate_seconds - age,
+            replace=self._store.refresh,
+        )
+
+    def _request(
+        self,
+        principal: str,
+        packages: tuple[str, ...] = (),
+        purpose: str = "session",
+        shared: bool = True,
+    ) -> SandboxRequest:
+        # The same on every replica, so that a sweeper or a person can find a principal's sandboxes.
+        owner = hashlib.sha256(f"proofbox:{principal}".encode()).hexdigest()[:32]
+        return SandboxRequest(
+            owner=owner,
+            packages=tuple(dict.fromkeys(packages)),
+            limits=self._settings.limits,
+            shared=shared,
+            labels={"purpose": purpose},
+        )

@@ -1,0 +1,183 @@
+"""The sessions that exist: how one begins, is looked up, loses its sandbox, and ends."""
+
+import re
+import secrets
+from collections.abc import Iterator
+
+from anyio.abc import TaskGroup
+
+from ..sandbox import Backend, InvalidInput, SandboxRequest
+from .clock import Clock
+from .places import Places
+from .session import Session, SessionNotFound
+from .settings import SessionSettings
+from .supply import Supply
+
+
+class Store:
+    """Every session has one place of the cap, from before its sandbox exists until it is gone."""
+
+    def __init__(
+        self, backend: Backend, settings: SessionSettings, clock: Clock, tasks: TaskGroup
+    ) -> None:
+        self.supply = Supply(backend, settings, clock)
+        self.places = Places(settings, clock, self._evict)
+        self._settings = settings
+        self._clock = clock
+        self._tasks = tasks
+        self._sessions: dict[str, Session] = {}
+        self._stopped = False
+        self.rotate_seconds = settings.max_age_seconds
+        if backend.max_age is not None:
+            margin = min(settings.rotation_margin_seconds, backend.max_age / 2)
+            self.rotate_seconds = min(settings.max_age_seconds, backend.max_age - margin)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def add(self, principal: str, request: SandboxRequest) -> Session:
+        """A session, in use, without a sandbox yet; its place must have been taken."""
+        session = Session(
+            handle=secrets.token_urlsafe(24),
+            principal=principal,
+            request=request,
+            last_used=self._clock.monotonic(),
+            users=1,
+        )
+        self._sessions[session.handle] = session
+        return session
+
+    def find(self, principal: str, handle: str, packages: tuple[str, ...] = ()) -> Session:
+        """The principal's session of that handle.
+
+        Raises:
+            SessionNotFound: there is none.
+            InvalidInput: it was made without some of these packages.
+        """
+        session = self._sessions.get(handle)
+        if session is None or session.ready or session.principal != principal:
+            raise SessionNotFound
+        if self.expired(session):
+            self.end(session)
+            raise SessionNotFound
+        has = {_normal(package) for package in session.request.packages}
+        missing = [package for package in packages if _normal(package) not in has]
+        if missing:
+            raise InvalidInput(
+                f"This session was created without {', '.join(missing)}, and packages cannot be"
+                " added later. Omit session_id to get a fresh sandbox with them, or omit packages."
+            )
+        return session
+
+    def take_ready(self, request: SandboxRequest) -> Session | None:
+        """A session that was made ahead for exactly this request, now in use."""
+        for session in self:
+            if session.ready and session.request == request and not self.worn(session):
+                session.ready = False
+                session.users = 1
+                return session
+        return None
+
+    def release(self, session: Session) -> None:
+        """A call has left the session."""
+        session.users -= 1
+        session.last_used = self._clock.monotonic()
+        if session.lost:
+            self.spawn_retire(session)
+        self.places.settle()
+
+    def expired(self, session: Session) -> bool:
+        """Whether nobody has used it for too long."""
+        idle = self._clock.monotonic() - session.last_used
+        return not (session.users or session.ready) and idle >= self._settings.idle_seconds
+
+    def worn(self, session: Session) -> bool:
+        """Whether its sandbox must not serve another call: lost, or too old."""
+        if session.sandbox is None:
+            return False
+        return session.lost or self._clock.monotonic() - session.born >= self.rotate_seconds
+
+    async def refresh(self, session: Session) -> None:
+        """See to it that the session has a sandbox that can serve a call. Its lock must be held.
+
+        Raises what `Backend.create` raises, and SessionNotFound if the session ended meanwhile.
+        """
+        if self.worn(session):
+            await self._drop(session)
+        if session.ended:
+            raise SessionNotFound
+        if session.sandbox is None:
+            session.sandbox = await self.supply.create(session.request)
+            session.born = self._clock.monotonic()
+        if session.ended:
+            raise SessionNotFound
+
+    def spawn_retire(self, session: Session) -> None:
+        """Close the worn sandbox of a session that nobody uses, in the background."""
+        if not self._stopped:
+            self._tasks.start_soon(self._retire, session)
+
+    def end(self, session: Session) -> None:
+        """End the session now; its sandbox is closed in the background, running calls with it."""
+        if session.ended:
+            return
+        session.ended = True
+        del self._sessions[session.handle]
+        self.places.leaving(session.principal)
+        if not self._stopped:
+            self._tasks.start_soon(self._finish, session)
+
+    async def stop(self) -> None:
+        """Close everything, at once."""
+        self._stopped = True
+        self.places.shut()
+        for session in self:
+            self.end(session)
+        await self.supply.close_all()
+
+    def _evict(self, principal: str | None) -> bool:
+        idle = [
+            session
+            for session in self
+            if not session.users and principal in {None, session.principal}
+        ]
+        if not idle:
+            return False
+        # One that was only kept ready holds nobody's state.
+        self.end(min(idle, key=lambda session: (not session.ready, session.last_used)))
+        return True
+
+    async def _retire(self, session: Session) -> None:
+        async with session.lock:
+            # A call that came in meanwhile has seen to it, or will.
+            if not session.users and self.worn(session):
+                await self._drop(session)
+
+    async def _drop(self, session: Session) -> None:
+        if not session.lost:
+            session.reset_reason = (
+                f"The sandbox had reached its maximum age of {self.rotate_seconds / 60:.0f} minutes;"
+                " this is a new one, without the session's earlier variables and files."
+            )
+        await self._close_sandbox(session)
+
+    async def _finish(self, session: Session) -> None:
+        await self._close_sandbox(session)
+        session.gone.set()
+        async with session.lock:
+            # It may have been given another one while it was being ended.
+            await self._close_sandbox(session)
+        self.places.left(session.principal)
+
+    async def _close_sandbox(self, session: Session) -> None:
+        sandbox, session.sandbox, session.lost = session.sandbox, None, False
+        if sandbox is not None:
+            await self.supply.close(sandbox)
+
+
+def _normal(package: str) -> str:
+    """The same text for two spellings of one requirement, as far as that is certain."""
+    package = "".join(package.split())
+    name = re.match(r"[A-Za-z0-9._-]*", package)
+    length = name.end() if name else 0
+    return re.sub(r"[-_.]+", "-", package[:length]).lower() + package[length:]

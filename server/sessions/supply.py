@@ -1,0 +1,77 @@
+"""Sandboxes from the backend, and back: what was created is closed, whatever happens."""
+
+import logging
+
+import anyio
+
+from ..sandbox import Backend, Sandbox, SandboxBusy, SandboxRequest, SandboxUnavailable
+from .clock import Clock, finishes_within
+from .settings import SessionSettings
+
+logger = logging.getLogger(__name__)
+
+# A backend that is busy without saying for how long is asked again after this.
+_RETRY_SECONDS = 1.0
+
+
+class Supply:
+    """Creates and closes sandboxes, and knows which are open."""
+
+    def __init__(self, backend: Backend, settings: SessionSettings, clock: Clock) -> None:
+        self._backend = backend
+        self._settings = settings
+        self._clock = clock
+        self._open: list[Sandbox] = []
+        self._stopped = False
+
+    async def create(self, request: SandboxRequest) -> Sandbox:
+        """A new sandbox; while the backend is busy, ask again as long as a call may wait.
+
+        Raises what `Backend.create` raises, and SandboxUnavailable once the server stops.
+        """
+        deadline = self._clock.monotonic() + self._settings.queue_wait_seconds
+        while True:
+            try:
+                sandbox = await self._backend.create(request)
+                break
+            except SandboxBusy as busy:
+                pause = _RETRY_SECONDS if busy.retry_after is None else busy.retry_after
+                if self._stopped or self._clock.monotonic() + pause > deadline:
+                    raise
+            await self._clock.sleep(pause)
+        self._open.append(sandbox)
+        if self._stopped:
+            await self.close(sandbox)
+            raise SandboxUnavailable("proofbox is shutting down; nothing was run.")
+        return sandbox
+
+    async def close(self, sandbox: Sandbox) -> None:
+        """Close it, within the time that a close may take, even if the caller is cancelled."""
+
+        async def close() -> None:
+            try:
+                await sandbox.close()
+            except Exception:
+                logger.exception("Could not close sandbox %s", sandbox.id)
+
+        with anyio.CancelScope(shield=True):
+            if not await finishes_within(self._clock, self._settings.close_seconds, close):
+                logger.warning("Sandbox %s did not close in time", sandbox.id)
+        if sandbox in self._open:
+            self._open.remove(sandbox)
+
+    async def close_all(self) -> None:
+        """Close every sandbox, all at once, then the backend; nothing is created any more."""
+
+        async def close_backend() -> None:
+            try:
+                await self._backend.close()
+            except Exception:
+                logger.exception("Could not close the %s backend", self._backend.name)
+
+        self._stopped = True
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as closing:
+                for sandbox in self._open:
+                    closing.start_soon(self.close, sandbox)
+            await finishes_within(self._clock, self._settings.close_seconds, close_backend)

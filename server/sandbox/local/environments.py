@@ -1,0 +1,224 @@
+"""Python environments: built once outside every jail, then mounted read-only in many.
+
+An environment lives in `environments/<hash>` of the cache directory; the hash covers the layout, the
+interpreter and the requirements. It is built beside its place and renamed into it, so whatever has
+the name is complete. The place belongs to whoever holds the lock file `<hash>.lock`, whose holder also
+removes what dead builders left. Users of an environment hold a shared lock on its directory, which
+keeps `prune` away.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from ..errors import SandboxUnavailable
+from . import interpreters, requirements
+from .interpreters import Interpreter
+
+DEFAULT_PACKAGES = (
+    "ipython",
+    "numpy",
+    "pandas",
+    "matplotlib",
+    "e2b-charts",
+    "pytest",
+    "coverage",
+)
+"""What an environment holds when nothing else is said. `PROOFBOX_PACKAGES` replaces all of it but
+`ipython`; a request's own packages come on top.
+"""
+
+ENV_IN_JAIL = "/env"
+MANIFEST = "proofbox.json"
+LAYOUT = 1
+"""Counts up when the files of an environment change, so that old ones are no longer found."""
+
+OnProgress = Callable[[str], None]
+
+_WAIT_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A complete environment.
+
+    `path` is its directory on the host, mounted at `/env`; `base_prefix` is the host's directory that
+    is mounted at `/opt/python` unless it is /usr or below. `library_path` is what `LD_LIBRARY_PATH`
+    must be for the interpreter to start in the jail, None where it need not be set. `packages` maps
+    normalised names to versions.
+    """
+
+    path: Path
+    python: str
+    base_prefix: Path
+    interpreter_in_jail: str
+    library_path: str | None
+    packages: Mapping[str, str]
+
+    @contextmanager
+    def hold(self) -> Generator[int]:
+        """Keep `prune` away while in use; gives the descriptor that carries the lock.
+
+        Raises:
+            SandboxUnavailable: it has been removed since; `ensure` makes it again.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _gone() from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if not _names(self.path, descriptor):
+                raise _gone()
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+async def ensure(
+    packages: Sequence[str],
+    *,
+    cache_dir: Path,
+    interpreter: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Environment:
+    """The environment with these packages and `ipython`, built first if there is none.
+
+    Finding one takes under a millisecond and starts nothing. Building takes seconds to minutes, goes
+    on outside the event loop and is given up when the caller is cancelled; processes that want the
+    same one at the same time build it once. `interpreter` is any Python, by default the one that runs
+    proofbox; `on_progress` gets a line at a time.
+
+    Raises:
+        InvalidInput: a requirement is malformed, does not exist, conflicts, or has no wheel.
+        SandboxRejected: a person must change something (no `uv`, a cache that cannot be written).
+        SandboxUnavailable: the index cannot be reached, or the disk is full.
+    """
+    python = interpreters.running() if interpreter is None else interpreters.of(interpreter)
+    home = cache_dir / "environments"
+    # Only canonical spellings have ever been built, so a hash that exists proves the spelling.
+    known = _load(home / _key(python, packages), python)
+    if known is not None:
+        return known
+    wanted = requirements.canonical(packages)
+    path = home / _key(python, wanted)
+    return _load(path, python) or await _build_once(path, python, wanted, on_progress)
+
+
+def _key(python: Interpreter, packages: Iterable[str]) -> str:
+    identity = [
+        LAYOUT,
+        python.implementation,
+        python.version,
+        python.abi,
+        python.machine,
+        python.base_prefix,
+        python.executable,
+        sorted({requirements.ALWAYS, *packages}),
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+
+
+def _load(path: Path, python: Interpreter) -> Environment | None:
+    try:
+        manifest: dict[str, Any] = json.loads((path / MANIFEST).read_bytes())
+        found = Environment(
+            path=path,
+            python=python.version,
+            base_prefix=Path(python.base_prefix),
+            interpreter_in_jail=python.in_jail,
+            library_path=manifest["library_path"],
+            packages=MappingProxyType(manifest["packages"]),
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+    # The directory's own time is the access stamp; a cache that is not ours need not take it.
+    with suppress(OSError):
+        os.utime(path)
+    return found
+
+
+async def _build_once(
+    path: Path, python: Interpreter, wanted: tuple[str, ...], on_progress: OnProgress | None
+) -> Environment:
+    from . import environment_build
+
+    tell = on_progress or _silent
+    environment_build.prepare_home(path.parent)
+    async with _sole_builder(path, tell) as lock:
+        found = _load(path, python)
+        if found is None:
+            await anyio.to_thread.run_sync(_remove_dead, path)
+            await environment_build.build(path, python, wanted, on_progress=tell, lock=lock)
+            found = _load(path, python)
+    if found is None:
+        raise SandboxUnavailable(
+            f"The Python environment in {path} was removed while it was being built. Try again."
+        )
+    return found
+
+
+@asynccontextmanager
+async def _sole_builder(path: Path, tell: OnProgress) -> AsyncGenerator[int]:
+    """Hold the lock file of `path`; its descriptor is what a builder's children inherit."""
+    lock_file = path.with_suffix(".lock")
+    lock = _try_lock(lock_file)
+    if lock is None:
+        tell("Waiting for another process that builds the same Python environment")
+    while lock is None:
+        # A thread that waits in flock() could not be cancelled.
+        await anyio.sleep(_WAIT_SECONDS)
+        lock = _try_lock(lock_file)
+    try:
+        yield lock
+    finally:
+        lock_file.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _try_lock(lock_file: Path) -> int | None:
+    descriptor = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    # Its last holder may have unlinked it between our two calls.
+    if _names(lock_file, descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _names(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove what builders of `path` left that died; its lock is held, so none is alive."""
+    for leftover in path.parent.glob(f".{path.name}-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _gone() -> SandboxUnavailable:
+    return SandboxUnavailable("The Python environment was removed from the cache. Try again.")
+
+
+def _silent(_line: str) -> None:
+    """Progress that nobody watches."""

@@ -1,0 +1,46 @@
+"""What a tool can reach, and how it learns for whom it works."""
+
+from dataclasses import dataclass, field
+
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+
+from ..server.sandbox import ProofboxError
+from ..server.sessions import SessionManager
+from ._artifacts import Artifacts
+
+
+@dataclass(slots=True)
+class News:
+    """The newest line about work that calls wait for, such as building an environment."""
+
+    line: str = ""
+
+    def post(self, line: str) -> None:
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The lifespan context: one for the life of the server."""
+
+    sessions: SessionManager
+    artifacts: Artifacts = field(default_factory=Artifacts)
+    news: News = field(default_factory=News)
+
+
+def app_of(ctx: Context[App]) -> App:
+    """The App of the server that serves this request."""
+    return ctx.request_context.lifespan_context
+
+
+def principal() -> str:
+    """Who asks: the verified client and subject over HTTP, `local` on stdio."""
+    token = get_access_token()
+    return f"{token.client_id}:{token.subject or ''}" if token else "local"
+
+
+def advice(error: ProofboxError) -> ToolError:
+    """The error as the model is to read it; its text says what failed and what to do."""
+    return ToolError(str(error))

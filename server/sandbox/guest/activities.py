@@ -1,0 +1,265 @@
+"""What a session is doing: running code, running a command, touching a file.
+
+Each activity is driven by the keeper: it names the descriptors it waits for and its deadline, and is handled
+whenever one of them is due. How it ended is decided here, from the wait status, the clock and our own signals,
+never from what user code printed.
+"""
+
+import os
+import signal
+import time
+
+from . import children, files, interpreters, wire
+from .capture import Capture
+from .children import Child
+
+LANGUAGES = interpreters.LANGUAGES
+_GRACE_SECONDS = 1.0  # between the interrupt and the kill
+_MOST_DISPLAYS = 200
+_MOST_DISPLAY_BYTES = 48 * 1024**2
+_NO_DEADLINE = float("inf")
+
+
+def start(keeper, message, body):
+    """The activity for a request."""
+    if message["op"] == "run":
+        return _Run(keeper, message, body)
+    if message["op"] == "command":
+        return _Command(keeper, message)
+    return _FileOperation(keeper, message, body)
+
+
+class _Activity:
+    """What all have in common: output captured, a deadline, an answer."""
+
+    def __init__(self, keeper, message):
+        self.keeper = keeper
+        self.number = message["id"]
+        self.finished = False
+        self.child = None
+        self._known = children.pids()
+        self._captures = {
+            stream: Capture(keeper.limits["output_bytes"]) for stream in ("stdout", "stderr")
+        }
+        self._began = time.monotonic()
+        self.deadline = self._began + message.get("timeout", _NO_DEADLINE)
+        self._stopped = ""  # why we are ending it: timed_out or cancelled
+
+    def readers(self):
+        """Descriptors to read from."""
+        return list(self.child.outputs)
+
+    def writers(self):
+        """Descriptors to write to."""
+        return []
+
+    def handle(self, ready):
+        """Something may be due."""
+        self.child.read_output(self._output)
+        if self.child.status is not None:
+            self._child_ended()
+        elif time.monotonic() >= self.deadline:
+            self._stop("timed_out")
+
+    def cancel(self):
+        """The host does not want it any more."""
+        self._stop("cancelled")
+
+    def _output(self, stream, data):
+        head = self._captures[stream].take(data)
+        if head:
+            self.keeper.send({"t": "out", "id": self.number, "s": stream}, head)
+
+    def _finish(self, message, body=b""):
+        tails = {stream: capture.finish() for stream, capture in self._captures.items()}
+        for stream, (tail, _) in tails.items():
+            if tail:
+                self.keeper.send({"t": "tail", "id": self.number, "s": stream}, tail)
+        dropped = {stream: count for stream, (_, count) in tails.items()}
+        seconds = time.monotonic() - self._began
+        answer = {"t": "done", "id": self.number, "dropped": dropped, "seconds": seconds}
+        self.finished = True
+        self.keeper.send({**answer, **message}, body)
+
+
+class _Run(_Activity):
+    """Code in an interpreter."""
+
+    def __init__(self, keeper, message, body):
+        super().__init__(keeper, message)
+        language = message["language"]
+        self._lost = keeper.take_loss(language)
+        self._interpreter = keeper.interpreter(language)
+        self.child = self._interpreter.child
+        self._known.add(self.child.pid)
+        self._displays = 0
+        self._display_bytes = 0
+        self._channel_open = True
+        self._unsent = self._interpreter.ask(body.decode(), message["env"])
+        self._push()
+
+    def readers(self):
+        return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
+
+    def writers(self):
+        return [self.child.connection] if self._unsent and self._channel_open else []
+
+    def handle(self, ready):
+        if self._unsent:
+            self._push()
+        if self._channel_open and self.child.connection in ready:
+            self._receive()
+        if not self.finished:
+            super().handle(ready)
+
+    def _push(self):
+        try:
+            sent = self.child.connection.send(self._unsent)
+            self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""  # it is dead; reading will show how
+
+    def _receive(self):
+        data = _receive(self.child.connection)
+        if not data:
+            # It is about to end, and then its status says how; or user code closed our channel.
+            self._channel_open = False
+            self.deadline = min(self.deadline, time.monotonic() + _GRACE_SECONDS)
+            return
+        try:
+            for message in self._interpreter.answers(data):
+                if message["t"] == "display":
+                    self._display(message)
+                else:
+                    self._done(message)
+                    return
+        except interpreters.Forged:
+            self._end_interpreter("forged")
+
+    def _display(self, message):
+        self._displays += 1
+        self._display_bytes += len(str(message.get("data")))
+        if self._displays <= _MOST_DISPLAYS and self._display_bytes <= _MOST_DISPLAY_BYTES:
+            shown = {"data": message.get("data"), "main": bool(message.get("main"))}
+            self.keeper.send({"t": "display", "id": self.number, **shown})
+
+    def _done(self, message):
+        self.child.drain(self._output)
+        if self._stopped:
+            children.kill_new(self._known)
+        self._answer(message.get("error"), self._stopped)
+
+    def _answer(self, error, how, *, status=None, lost=False):
+        left_out = max(0, self._displays - _MOST_DISPLAYS)
+        answer = {"how": how, "error": error, "status": status, "displays_left_out": left_out}
+        self._finish({**answer, "lost": lost or self._lost, "lost_before": self._lost})
+
+    def _child_ended(self):
+        self._end_interpreter("ended")
+
+    def _end_interpreter(self, how):
+        """The interpreter is dead or must die; either way its variables are gone."""
+        children.kill_all()
+        self.child.drain(self._output)
+        self.keeper.forget_interpreters()
+        self.keeper.take_loss(self._interpreter.name)
+        self._answer(None, self._stopped or how, status=self.child.status, lost=True)
+
+    def _stop(self, why):
+        if not self._channel_open:
+            self._end_interpreter("channel_closed")
+        elif self._stopped or not self._interpreter.soft_interrupt:
+            self._stopped = self._stopped or why
+            self._end_interpreter(self._stopped)
+        else:
+            self._stopped = why
+            self.child.signal_group(signal.SIGINT)
+            self.deadline = time.monotonic() + _GRACE_SECONDS
+
+
+class _Command(_Activity):
+    """A command of its own, beside the interpreters."""
+
+    def __init__(self, keeper, message):
+        super().__init__(keeper, message)
+        self.child = Child(lambda _: _execute(message), keeper, connected=False)
+
+    def _child_ended(self):
+        if self._stopped:
+            self.child.drain(self._output)
+        # What it left running in the background holds the pipes open, perhaps for ever.
+        self.child.read_output(self._output)
+        self.child.close()
+        self._finish({"how": self._stopped or "ended", "status": self.child.status})
+
+    def _stop(self, why):
+        children.kill_new(self._known)
+        self._stopped = self._stopped or why
+        self.deadline = _NO_DEADLINE
+
+
+def _execute(message):
+    arguments = message["argv"]
+    try:
+        os.chdir(message["cwd"] or ".")
+    except OSError as error:
+        _refuse(message["cwd"], error.strerror, 126)
+    os.environ.update(message["env"])
+    try:
+        os.execvp(arguments[0], arguments)
+    except FileNotFoundError:
+        _refuse(arguments[0], "command not found", 127)
+    except OSError as error:
+        _refuse(arguments[0], error.strerror, 126)
+
+
+def _refuse(what, why, code):
+    # 126 and 127 are what a shell exits with for the same.
+    os.write(2, f"{what}: {why}\n".encode())
+    os._exit(code)
+
+
+def _receive(connection):
+    """What has arrived; empty if the other side hung up, in whatever way."""
+    try:
+        return connection.recv(1 << 18)
+    except OSError:
+        return b""
+
+
+class _FileOperation(_Activity):
+    """Reading, writing or listing, in a child without rights that answers with one frame."""
+
+    def __init__(self, keeper, message, body):
+        super().__init__(keeper, message)
+
+        def main(connection):
+            connection.sendall(wire.encode(*files.serve(message, body)))
+
+        self.child = Child(main, keeper, connected=True)
+        self.child.connection.setblocking(True)
+        self._reader = wire.FrameReader()
+
+    def readers(self):
+        return [self.child.connection]
+
+    def handle(self, ready):
+        if self.child.connection in ready:
+            data = _receive(self.child.connection)
+            frames = self._reader.feed(data)
+            if frames:
+                self._end(*frames[0])
+            elif not data:
+                self._end({"error": "the file operation was killed", "errno": "EINTR"}, b"")
+        elif time.monotonic() >= self.deadline:
+            self._stop("timed_out")
+
+    def _stop(self, why):
+        self._end({"error": "the file operation did not end", "errno": "ETIMEDOUT"}, b"")
+
+    def _end(self, message, body):
+        self.child.signal_group(signal.SIGKILL)
+        self.child.close()
+        self._finish(message, body)

@@ -1,0 +1,136 @@
+"""The processes of a session that are not trusted, seen from the keeper."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+
+from . import linux, namespaces
+
+_READ_SIZE = 1 << 16
+_KILL_ROUNDS = 200
+
+
+class Child:
+    """A forked process with its output in pipes and, if asked for, a socket to us.
+
+    Attributes: `pid`; `outputs`, a map from file descriptor to `stdout` or `stderr`; `connection`, our end
+    of the socket or None; `status`, what waitpid said, None while it runs.
+    """
+
+    def __init__(self, main, keeper, *, connected, address_space=True):
+        """Fork; the child runs `main(connection)` as user code and never returns from it."""
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        ours, theirs = socket.socketpair() if connected else (None, None)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            with _never_returning():
+                self._become(out_write, err_write, theirs, keeper, address_space)
+                main(theirs)
+        os.close(out_write)
+        os.close(err_write)
+        self.connection = ours
+        self.status = None
+        self.outputs = {out_read: "stdout", err_read: "stderr"}
+        for descriptor in self.outputs:
+            os.set_blocking(descriptor, False)
+        if theirs is not None:
+            theirs.close()
+            ours.setblocking(False)
+
+    @staticmethod
+    def _become(out_write, err_write, theirs, keeper, address_space):
+        empty = os.open(os.devnull, os.O_RDONLY)
+        for target, source in enumerate((empty, out_write, err_write)):
+            os.dup2(source, target)
+        keep = theirs.fileno() if theirs is not None else 2
+        linux.close_between(3, keep)
+        linux.close_between(keep + 1)
+        namespaces.become_unprivileged(keeper.limits, keeper.filter, address_space=address_space)
+
+    def read_output(self, sink):
+        """Pass everything that is there now to `sink(stream, bytes)`; a few MiB at the most."""
+        for descriptor in list(self.outputs):
+            for _ in range(64):
+                try:
+                    data = os.read(descriptor, _READ_SIZE)
+                except BlockingIOError:
+                    break
+                if not data:
+                    os.close(descriptor)
+                    del self.outputs[descriptor]
+                    break
+                sink(self.outputs[descriptor], data)
+
+    def drain(self, sink):
+        """Read until nothing is there. Only for when the writers have stopped."""
+        while self.outputs and select.select(list(self.outputs), [], [], 0)[0]:
+            self.read_output(sink)
+
+    def signal_group(self, number):
+        """Send a signal to the child and what it started in its own process group."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def close(self):
+        """Close our ends."""
+        for descriptor in self.outputs:
+            os.close(descriptor)
+        self.outputs = {}
+        if self.connection is not None:
+            self.connection.close()
+
+
+@contextlib.contextmanager
+def _never_returning():
+    """Keeps an error in a forked child from unwinding into its parent's code."""
+    try:
+        yield
+    except SystemExit as leaving:
+        os._exit(leaving.code if isinstance(leaving.code, int) else 1)
+    except BaseException as error:  # noqa: BLE001 - there is nobody above us in this process
+        with contextlib.suppress(BaseException):
+            os.write(2, f"could not start: {error!r}\n".encode())
+        os._exit(70)  # EX_SOFTWARE
+    else:
+        os._exit(0)
+
+
+def pids():
+    """Every process of this pid namespace but the keeper."""
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
+
+
+def kill_all():
+    """Kill every process of this pid namespace but the keeper."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGKILL)
+
+
+def kill_new(known):
+    """Kill the processes that are not in `known`, and what they start meanwhile.
+
+    One that multiplies faster than it is killed takes everything down with it: only the signal to all
+    at once is atomic.
+    """
+    for _ in range(_KILL_ROUNDS):
+        strangers = {pid for pid in pids() - known if not _is_zombie(pid)}
+        if not strangers:
+            return
+        for pid in strangers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    kill_all()
+
+
+def _is_zombie(pid):
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except OSError:
+        return True

@@ -1,0 +1,77 @@
+"""File operations, in a process without rights: paths and what they lead to are the user's.
+
+Each function returns `(message, body)`; a message with `error` is the caller's mistake.
+"""
+
+import errno
+import os
+import stat
+
+from . import namespaces
+
+_MOST_ENTRIES = 10_000
+
+
+def serve(request, body):
+    """Do one file operation."""
+    try:
+        return _OPERATIONS[request["op"]](request, body)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno, "OSError")
+        return {"error": f"{request['path']}: {error.strerror}", "errno": name}, b""
+
+
+def _absolute(path):
+    return os.path.normpath(os.path.join(namespaces.HOME, path))
+
+
+def _write(request, body):
+    path = _absolute(request["path"])
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags | (os.O_APPEND if request["append"] else os.O_TRUNC), 0o644)
+    with open(descriptor, "wb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        file.write(body)
+    return {}, b""
+
+
+def _read(request, _body):
+    path = _absolute(request["path"])
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        file.seek(request["offset"])
+        return {}, file.read(request["size"])
+
+
+def _list(request, _body):
+    entries = []
+    _walk(_absolute(request["path"]), request["depth"], entries)
+    return {"entries": sorted(entries)}, b""
+
+
+def _walk(directory, depth, entries):
+    with os.scandir(directory) as found:
+        for entry in found:
+            if len(entries) >= _MOST_ENTRIES:
+                return
+            status = entry.stat(follow_symlinks=False)
+            kind = _kind(status.st_mode)
+            entries.append([entry.path, kind, status.st_size, status.st_mtime])
+            if kind == "directory" and depth > 1:
+                try:
+                    _walk(entry.path, depth - 1, entries)
+                except OSError:
+                    continue  # it vanished or may not be read: the entry itself is listed
+
+
+def _kind(mode):
+    if stat.S_ISREG(mode):
+        return "file"
+    return "directory" if stat.S_ISDIR(mode) else "other"
+
+
+_OPERATIONS = {"write": _write, "read": _read, "list": _list}

@@ -1,0 +1,144 @@
+"""The languages of a session, each behind the same three methods.
+
+An interpreter is a `Child` that lives from call to call. `ask` sends it a request, `answers` reads what it
+says: `display` messages and at most one `done`, which counts only with the token of the request.
+"""
+
+import json
+import os
+import secrets
+import shlex
+
+from . import wire
+from .children import Child
+
+_GUEST = os.path.dirname(os.path.abspath(__file__))
+_BASH = "/bin/bash"
+_ANSWER_LIMIT = 32 * 1024**2
+
+
+class Forged(Exception):
+    """Something on the interpreter's channel was not the answer to our request."""
+
+
+class Python:
+    """A fork of the warm shell."""
+
+    name = "python"
+    soft_interrupt = True
+
+    def __init__(self, keeper):
+        def main(connection):
+            from . import kernel
+
+            kernel.serve(connection, keeper.shell)
+
+        self.child = Child(main, keeper, connected=True)
+        self._reader = wire.FrameReader(_ANSWER_LIMIT)
+        self._cell = 0
+        self.token = ""
+
+    def ask(self, code, env):
+        """The bytes of a request to run `code`."""
+        self._cell += 1
+        self.token = secrets.token_hex(16)
+        return wire.encode({"token": self.token, "env": env, "cell": self._cell}, code.encode())
+
+    def answers(self, data):
+        """Messages in what was received. Raises Forged."""
+        try:
+            messages = [message for message, _ in self._reader.feed(data)]
+        except wire.WireError as error:
+            raise Forged(str(error)) from error
+        for message in messages:
+            if message.get("token") != self.token or message.get("t") not in ("display", "done"):
+                raise Forged("wrong token")
+        return messages
+
+
+class _Lines:
+    """An interpreter in another language, whose answers end with NUL."""
+
+    soft_interrupt = False
+
+    def __init__(self, keeper, arguments, *, address_space=True):
+        def main(connection):
+            os.dup2(connection.fileno(), 3)
+            os.execv(arguments[0], arguments)
+
+        self.child = Child(main, keeper, connected=True, address_space=address_space)
+        self._buffer = b""
+        self.token = ""
+
+    def answers(self, data):
+        """Messages in what was received. Raises Forged."""
+        *lines, self._buffer = (self._buffer + data).split(b"\0")
+        if len(self._buffer) > _ANSWER_LIMIT:
+            raise Forged("endless answer")
+        return [message for line in lines for message in self._messages(line)]
+
+
+class Bash(_Lines):
+    """One bash process: variables, functions and the directory persist."""
+
+    name = "bash"
+
+    def __init__(self, keeper):
+        super().__init__(keeper, [_BASH, "--norc", "--noprofile", os.path.join(_GUEST, "repl.sh")])
+
+    def ask(self, code, env):
+        """The bytes of a request to run `code`."""
+        self.token = secrets.token_hex(16)
+        before, after = [], []
+        for name, value in env.items():
+            before.append(
+                f"__had_{name}=${{{name}+x}} __old_{name}=${name}; export {name}={shlex.quote(value)}"
+            )
+            after.append(
+                f'if [ -n "$__had_{name}" ]; then {name}=$__old_{name}; else unset {name}; fi;'
+                f" unset __had_{name} __old_{name}"
+            )
+        fields = (self.token, "\n".join(before), code, "\n".join(after))
+        return b"".join(field.replace("\0", "").encode() + b"\0" for field in fields)
+
+    def _messages(self, line):
+        token, _, status = line.decode("utf-8", "replace").partition(" ")
+        if token != self.token or not status.isdigit():
+            raise Forged("wrong token")
+        error = None
+        if status != "0":
+            value = f"exit status {status}"
+            error = {"name": "ExitStatus", "value": value, "line": None, "traceback": ""}
+        return [{"t": "done", "error": error}]
+
+
+class JavaScript(_Lines):
+    """One Node process."""
+
+    name = "javascript"
+
+    def __init__(self, keeper):
+        # V8 reserves tens of gigabytes of address space that it never uses.
+        script = os.path.join(_GUEST, "repl.js")
+        super().__init__(keeper, [keeper.node, script], address_space=False)
+
+    def ask(self, code, env):
+        """The bytes of a request to run `code`."""
+        self.token = secrets.token_hex(16)
+        return json.dumps({"token": self.token, "code": code, "env": env}).encode() + b"\0"
+
+    def _messages(self, line):
+        try:
+            reply = json.loads(line)
+            if reply["token"] != self.token:
+                raise Forged("wrong token")
+        except (ValueError, TypeError, KeyError) as error:
+            raise Forged("not JSON") from error
+        done = {"t": "done", "error": reply.get("error")}
+        if "text" in reply:
+            shown = {"t": "display", "data": {"text/plain": str(reply["text"])}, "main": True}
+            return [shown, done]
+        return [done]
+
+
+LANGUAGES = {kind.name: kind for kind in (Python, Bash, JavaScript)}

@@ -1,0 +1,199 @@
+"""The Python interpreter of a session: IPython's shell without ZeroMQ.
+
+The shell is made once, in the supervisor, and every session runs a fork of it. User code runs in this
+process, so whatever this process says is the user's word and nobody's verdict: the keeper trusts it only for
+what the code displayed and raised, and decides by itself how it ended.
+"""
+
+import builtins
+import contextlib
+import os
+import random
+import signal
+import sys
+import warnings
+
+from IPython.core.compilerop import CachingCompiler
+from IPython.core.displayhook import DisplayHook
+from IPython.core.displaypub import DisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets import Type
+from traitlets.config import Config
+
+from . import rich, tracebacks, wire
+
+
+class _Compiler(CachingCompiler):
+    """Names cells as a reader would: `<cell 3>`."""
+
+    def get_code_name(self, raw_code, transformed_code, number):
+        return tracebacks.cell_name(self.cell)
+
+    cell = 0
+
+
+class _Publisher(DisplayPublisher):
+    """Sends what `display()` shows."""
+
+    def publish(self, data, metadata=None, source=None, *, transient=None, update=False, **_):
+        self.shell.send_display(data, is_main=False)
+
+
+class _Hook(DisplayHook):
+    """Sends the value of the last expression."""
+
+    def write_output_prompt(self):
+        pass
+
+    def write_format_data(self, format_dict, md_dict=None):
+        self.shell.send_display(format_dict, is_main=True)
+
+    def finish_displayhook(self):
+        self._is_active = False
+
+    def quiet(self):
+        try:
+            return self.semicolon_at_end_of_expression(self.shell.current_code)
+        except Exception:  # noqa: BLE001 - tokenize raises many things on cells with magics
+            return False
+
+
+class Shell(InteractiveShell):
+    """IPython's shell that sends instead of printing, and leaves tracebacks to us."""
+
+    displayhook_class = Type(_Hook)
+    display_pub_class = Type(_Publisher)
+    compiler_class = Type(_Compiler)
+    current_code = ""
+    channel = None
+
+    def send_display(self, data, *, is_main):
+        """Send one bundle of MIME representations to the keeper."""
+        if self.channel is not None:
+            self.channel.send_display(data, is_main=is_main)
+
+    def showtraceback(self, *args, **kwargs):
+        """Nothing: the exception is reported as data."""
+
+    def showsyntaxerror(self, *args, **kwargs):
+        """Nothing: the exception is reported as data."""
+
+    def enable_gui(self, gui=None):
+        """Nothing: there is no screen to integrate with."""
+
+    def ask_exit(self):
+        """`exit` and `quit` end the interpreter, as in a script."""
+        raise SystemExit(0)
+
+
+def make_shell():
+    """The shell that sessions are forked from, with what a first cell would load already loaded."""
+    config = Config()
+    config.HistoryManager.enabled = False  # it starts a thread and writes to the home directory
+    config.InteractiveShell.colors = "nocolor"
+    config.InteractiveShell.xmode = "Plain"
+    warnings.filterwarnings("ignore", "To exit: use", UserWarning)
+    shell = Shell.instance(config=config)
+    rich.register(shell)
+    shell.run_cell("None", silent=True)
+    return shell
+
+
+class _Channel:
+    """The kernel's end of the socket to the keeper. `token` proves which request is answered."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._reader = wire.FrameReader()
+        self._frames = []
+        self.token = ""
+
+    def receive(self):
+        while not self._frames:
+            data = self._connection.recv(1 << 16)
+            if not data:
+                os._exit(0)
+            self._frames = self._reader.feed(data)
+        return self._frames.pop(0)
+
+    def send(self, message):
+        # A signal here would cut a frame in two.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._connection.sendall(wire.encode(dict(message, token=self.token)))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+    def send_display(self, data, *, is_main):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.send({"t": "display", "data": rich.jsonable(data), "main": is_main})
+
+
+def serve(connection, shell):
+    """Answer the keeper's requests until it hangs up. Never returns."""
+    channel = _Channel(connection)
+    shell.channel = channel
+    ourselves = os.getpid()
+    _become_a_session()
+    while True:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        message, code = channel.receive()
+        channel.token = message["token"]
+        answer = {"t": "done"}
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            answer["error"] = _run(shell, code.decode(), message)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except KeyboardInterrupt as interrupt:
+            # It arrived between two lines of ours, after the user's last.
+            answer["error"] = tracebacks.describe(interrupt, message["cell"])
+        _flush()
+        if os.getpid() != ourselves:
+            os._exit(0)  # a fork that the user's code let run out of its cell
+        channel.send(answer)
+
+
+def _become_a_session():
+    # Forks of one interpreter would otherwise draw the same random numbers.
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+    builtins.input = _no_input
+    sys.path.insert(0, "")
+
+
+def _no_input(prompt=""):
+    """input() cannot be answered here."""
+    raise EOFError("input() has nobody to ask: this code runs without a terminal")
+
+
+def _run(shell, code, message):
+    shell.compile.cell = message["cell"]
+    shell.current_code = code
+    with _environment(message["env"]):
+        result = shell.run_cell(code, store_history=True)
+        error = result.error_before_exec or result.error_in_exec
+        return tracebacks.describe(error, message["cell"]) if error is not None else None
+
+
+@contextlib.contextmanager
+def _environment(variables):
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        # The user may have closed or replaced it, and a full pipe is no reason to fail.
+        with contextlib.suppress(Exception):
+            stream.flush()

@@ -1,0 +1,109 @@
+"""The system calls that Python (3.9 to 3.11) has no function for.
+
+Every function raises OSError with the kernel's errno. Numbers are from Linux's uapi headers and hold on
+every architecture, except where `seccomp` has its own tables.
+"""
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522
+_SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
+
+
+def _check(result, what):
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags):
+    """New namespaces for this process (and, for pids, its children)."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source, target, kind, flags=0, options=""):
+    """Mount `source` on `target`; `kind` may be None for a change of flags or a bind."""
+    _check(
+        _libc.mount(
+            source.encode(),
+            target.encode(),
+            kind.encode() if kind else None,
+            ctypes.c_ulong(flags),
+            options.encode() or None,
+        ),
+        f"mount {kind or source} on {target}",
+    )
+
+
+def prctl(option, argument=0, argument3=0):
+    """prctl with up to two arguments; pointers as integers."""
+    _check(
+        _libc.prctl(
+            option,
+            ctypes.c_ulong(argument),
+            ctypes.c_ulong(argument3),
+            ctypes.c_ulong(0),
+            ctypes.c_ulong(0),
+        ),
+        f"prctl {option}",
+    )
+
+
+def set_dumpable(dumpable):
+    """Whether /proc/<pid> of this process belongs to its user and may be inspected."""
+    prctl(_PR_SET_DUMPABLE, 1 if dumpable else 0)
+
+
+def set_no_new_privileges():
+    """No exec of this process or its children ever raises its rights."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def drop_capabilities():
+    """Empty the bounding, ambient, inheritable, permitted and effective sets."""
+    for capability in range(64):
+        try:
+            prctl(_PR_CAPBSET_DROP, capability)
+        except OSError:
+            break  # past the last capability that this kernel knows
+    prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
+    _check(_libc.capset(header, bytes(24)), "capset")
+
+
+def bring_loopback_up():
+    """127.0.0.1 works in a new network namespace only after this."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING)
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+
+
+def close_between(first, end=1 << 31):
+    """Close every descriptor from `first` up to, not including, `end`."""
+    if (
+        first < end
+        and getattr(_libc, "close_range", None)
+        and _libc.close_range(first, end - 1, 0) == 0
+    ):
+        return
+    os.closerange(first, min(end, 4096))  # Linux before 5.9

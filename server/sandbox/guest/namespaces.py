@@ -1,0 +1,106 @@
+"""Namespaces of its own for one session, and the step down from there to user code.
+
+`enter` is done by the trusted side with the capabilities of a fresh user namespace; `become_unprivileged`
+is the last thing before user code, and cannot be undone.
+"""
+
+import os
+import resource
+import shutil
+import signal
+
+from . import linux, seccomp
+
+HOME = "/home/user"
+_WRITABLE = (HOME, "/tmp", "/dev/shm")
+SHARED_CACHE = "/cache"
+_QUIET = linux.MS_NOSUID | linux.MS_NODEV
+
+
+def enter(limits):
+    """Leave every namespace of the jail. The next fork is process 1 of the new pid namespace.
+
+    Raises OSError where the kernel does not allow nesting; the message names the step.
+    """
+    user, group = os.getuid(), os.getgid()
+    linux.unshare(
+        linux.CLONE_NEWUSER
+        | linux.CLONE_NEWNS
+        | linux.CLONE_NEWPID
+        | linux.CLONE_NEWIPC
+        | linux.CLONE_NEWUTS
+        | linux.CLONE_NEWNET
+    )
+    linux.set_dumpable(True)  # else the map files are not ours
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{user} {user} 1")
+    _write("/proc/self/gid_map", f"{group} {group} 1")
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    for directory in _WRITABLE:
+        options = f"size={limits['disk_bytes']},nr_inodes=100k,mode=700"
+        linux.mount("tmpfs", directory, "tmpfs", _QUIET, options)
+    seed_caches()
+    linux.mount("tmpfs", SHARED_CACHE, "tmpfs", _QUIET, "size=4k,mode=500")
+    linux.mount(
+        "devpts",
+        "/dev/pts",
+        "devpts",
+        linux.MS_NOSUID | linux.MS_NOEXEC,
+        "newinstance,ptmxmode=0666,mode=620",
+    )
+
+
+def seed_caches():
+    """Copy what an earlier jail of this environment left for matplotlib: its fonts take seconds to find."""
+    source = os.path.join(SHARED_CACHE, "matplotlib")
+    if os.path.isdir(source) and "MPLCONFIGDIR" in os.environ:
+        shutil.copytree(source, os.environ["MPLCONFIGDIR"], dirs_exist_ok=True)
+
+
+def finish_inside():
+    """As process 1: the parts that need the new pid namespace."""
+    linux.mount("proc", "/proc", "proc", _QUIET | linux.MS_NOEXEC)
+    linux.bring_loopback_up()
+    linux.set_dumpable(False)
+    os.chdir(HOME)
+
+
+def become_unprivileged(limits, instructions, *, address_space=True):
+    """Everything that separates user code from us; in the child, right before it.
+
+    `address_space` false leaves the address space unlimited, for interpreters (Node) that reserve far
+    more than they use; their data is limited all the same.
+    """
+    os.setsid()
+    linux.drop_capabilities()
+    linux.set_no_new_privileges()
+    # Linux counts processes for each user namespace since 5.14, so this is the session's own number; set
+    # before the namespace was made, it would have bounded all sessions of the jail together.
+    _limit(resource.RLIMIT_NPROC, limits["processes"])
+    memory = limits["memory_bytes"]
+    _limit(resource.RLIMIT_DATA, memory)
+    if address_space:
+        _limit(resource.RLIMIT_AS, 2 * memory)
+    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
+    _limit(resource.RLIMIT_CPU, limits["cpu_seconds"])
+    _limit(resource.RLIMIT_CORE, 0)
+    seccomp.install(instructions)
+    linux.set_dumpable(True)
+    # When memory runs out, user code goes first.
+    _write("/proc/self/oom_score_adj", "1000")
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+
+
+def _limit(kind, value):
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _write(path, text):
+    with open(path, "w") as file:
+        file.write(text)

@@ -1,0 +1,160 @@
+"""The system-call filter that user code runs under.
+
+Defence in depth behind namespaces and empty capabilities: it refuses what no program in a sandbox needs and
+kernel bugs have lived in. EPERM, so that programs see an ordinary refusal. Numbers: Linux v6.12,
+arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (arm64).
+"""
+
+import ctypes
+import errno
+import os
+import struct
+
+from . import linux
+
+# name: (x86_64, arm64); None where the architecture has no such call
+REFUSED = {
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440),
+    "pidfd_getfd": (438, 438),
+    "kcmp": (312, 272),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "open_tree_attr": (467, 467),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "fanotify_init": (300, 262),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "syslog": (103, 116),
+    "acct": (163, 89),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "clock_adjtime": (305, 266),
+    "adjtimex": (159, 171),
+    "sethostname": (170, 161),
+    "setdomainname": (171, 162),
+    "vhangup": (153, 58),
+    "lookup_dcookie": (212, 18),
+    "iopl": (172, None),
+    "ioperm": (173, None),
+    "modify_ldt": (154, None),
+    "uselib": (134, None),
+    "ustat": (136, None),
+    "sysfs": (139, None),
+    "nfsservctl": (180, 42),
+    "move_pages": (279, 239),
+    "migrate_pages": (256, 238),
+    "mbind": (237, 235),
+    "set_mempolicy": (238, 237),
+}
+_CLONE = (56, 220)
+_CLONE3 = (435, 435)
+_SOCKET = (41, 198)
+_IOCTL = (16, 29)
+
+_ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+_ALL_NAMESPACES = 0x7E020000  # every CLONE_NEW* flag that clone takes
+_TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: type into somebody's terminal
+# AF_VSOCK reaches the hypervisor past every network namespace; the rest of the list is attack surface.
+_SOCKET_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink
+
+_LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_NUMBER, _ARCHITECTURE, _ARGUMENT0, _ARGUMENT1 = 0, 4, 16, 24
+_PR_SET_SECCOMP, _FILTER_MODE = 22, 2
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+
+def _op(code, value, jump_true=0, jump_false=0):
+    return struct.pack("HBBI", code, jump_true, jump_false, value)
+
+
+def _refuse(number):
+    return _op(_RETURN, _ERRNO | number)
+
+
+def build(machine=None):
+    """The filter's instructions for a machine (`os.uname().machine`), as bytes.
+
+    Raises OSError(ENOSYS) for an architecture that has no table here.
+    """
+    try:
+        architecture, column = _ARCHITECTURES[machine or os.uname().machine]
+    except KeyError:
+        raise OSError(errno.ENOSYS, "no system-call filter for this architecture") from None
+    program = [
+        _op(_LOAD, _ARCHITECTURE),
+        _op(_JUMP_EQUAL, architecture, 1, 0),
+        _op(_RETURN, _KILL),
+        _op(_LOAD, _NUMBER),
+        _op(_JUMP_AT_LEAST, 0x40000000, 0, 1),  # the x32 numbers would pass by the table
+        _refuse(errno.ENOSYS),
+    ]
+    for numbers in REFUSED.values():
+        if numbers[column] is not None:
+            program += [_op(_JUMP_EQUAL, numbers[column], 0, 1), _refuse(errno.EPERM)]
+    # glibc falls back to clone, whose flags can be read here; clone3 keeps them behind a pointer.
+    program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
+    program += [
+        _op(_JUMP_EQUAL, _CLONE[column], 0, 4),
+        _op(_LOAD, _ARGUMENT0),
+        _op(_JUMP_ANY_BIT, _ALL_NAMESPACES, 0, 1),
+        _refuse(errno.EPERM),
+        _op(_RETURN, _ALLOW),
+    ]
+    program += [
+        _op(_JUMP_EQUAL, _SOCKET[column], 0, 3 + len(_SOCKET_FAMILIES)),
+        _op(_LOAD, _ARGUMENT0),
+    ]
+    for index, family in enumerate(_SOCKET_FAMILIES):
+        program.append(_op(_JUMP_EQUAL, family, len(_SOCKET_FAMILIES) - index, 0))
+    program += [_refuse(errno.EAFNOSUPPORT), _op(_RETURN, _ALLOW)]
+    program += [_op(_JUMP_EQUAL, _IOCTL[column], 0, 4), _op(_LOAD, _ARGUMENT1)]
+    program += [
+        _op(_JUMP_EQUAL, _TERMINAL_INJECTION[0], 1, 0),
+        _op(_JUMP_EQUAL, _TERMINAL_INJECTION[1], 0, 1),
+        _refuse(errno.EPERM),
+    ]
+    program.append(_op(_RETURN, _ALLOW))
+    return b"".join(program)
+
+
+def install(instructions):
+    """Put this process and all it starts under the filter, for good. Needs no_new_privs."""
+    buffer = ctypes.create_string_buffer(instructions, len(instructions))
+    program = _Program(len(instructions) // 8, ctypes.addressof(buffer))
+    linux.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(program))

@@ -1,0 +1,143 @@
+"""The supervisor: the one trusted process of a jail, from which every session is forked.
+
+It imports what sessions use, then answers the host on a socket that keeps message boundaries: `open` carries
+the session's own socket as a descriptor. It never runs user code, holds no user data, and lives in a pid
+namespace that sessions cannot see.
+
+The first sessions should not wait for numpy and pandas, so two processes take turns: the one that started serves
+at once with IPython alone, while its fork imports the rest and then takes over.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import traceback
+
+from . import keeper, linux, namespaces, seccomp
+
+_MESSAGE_SIZE = 1 << 16
+
+
+def main(descriptor):
+    """Serve the control socket with number `descriptor` until the host hangs up."""
+    control = socket.socket(fileno=descriptor)
+    config = json.loads(control.recv(_MESSAGE_SIZE))
+    linux.set_dumpable(False)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end are nobody's business here
+    namespaces.seed_caches()
+    shell = _make_shell() if config["kernel"] else None
+    supervisor = _Supervisor(control, config, shell)
+    supervisor.hand_over_when_warm()
+    supervisor.serve()
+
+
+def _make_shell():
+    from . import kernel
+
+    return kernel.make_shell()
+
+
+def _keep_caches():
+    source = os.environ.get("MPLCONFIGDIR", "")
+    kept = f"{namespaces.SHARED_CACHE}/matplotlib"
+    if not os.path.isdir(source) or os.path.isdir(kept):
+        return
+    try:
+        fresh = f"{kept}.{os.getpid()}"
+        shutil.copytree(source, fresh)
+        os.rename(fresh, kept)
+    except OSError:
+        return  # another jail was first, or the disk is full: it is only a cache
+
+
+class _Supervisor:
+    def __init__(self, control, config, shell):
+        self._control = control
+        self._config = config
+        self._shell = shell
+        self._filter = seccomp.build()
+
+    def hand_over_when_warm(self):
+        """Fork the process that imports the rest; it serves from then on and this one waits for it."""
+        read, write = os.pipe()
+        if os.fork() != 0:
+            os.close(write)
+            self._warm = read
+            return
+        os.close(read)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for name in self._config["preload"]:
+            # One that is not installed, or broken, is for the user to see, not for us.
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        _keep_caches()
+        os.write(write, b"1")
+        os.close(write)
+        self._warm = None
+        self.serve()
+        os._exit(0)
+
+    def serve(self):
+        """Answer requests; never returns."""
+        gc.collect()
+        gc.freeze()  # so that collections in the forks do not copy our pages
+        while True:
+            ready = select.select([self._control, *([self._warm] if self._warm else [])], [], [])[0]
+            if self._warm in ready:
+                if os.read(self._warm, 1):
+                    _wait_for_children()
+                os.close(self._warm)  # it died while it imported: go on without it
+                self._warm = None
+            else:
+                self._answer()
+
+    def _answer(self):
+        data, descriptors, _, _ = socket.recv_fds(
+            self._control, _MESSAGE_SIZE, 1, socket.MSG_DONTWAIT
+        )
+        if not data:
+            os._exit(0)
+        connection = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            linux.close_between(3, connection.fileno())
+            linux.close_between(connection.fileno() + 1)
+            _open_session(connection, self._config, self._shell, self._filter)
+        connection.close()
+
+
+def _wait_for_children():
+    """Our successor serves. This process stays: the jail lives as long as it does. Never returns."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        os._exit(0)
+
+
+def _open_session(connection, config, shell, instructions):
+    """In a fork: leave the jail's namespaces, and leave the keeper behind in new ones. Never returns."""
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        namespaces.enter(config["limits"])
+        if os.fork() == 0:
+            namespaces.finish_inside()
+            keeper.Keeper(connection, config, shell, instructions).run()
+    except BaseException as error:  # noqa: BLE001 - there is nobody above us in this process
+        from . import wire
+
+        detail = traceback.format_exc()
+        connection.sendall(wire.encode({"t": "failed", "error": str(error), "detail": detail}))
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,68 @@
+"""Exceptions as data: name, value, line and the user's own frames."""
+
+import traceback
+
+_MOST_CHARACTERS = 20_000
+_OURS = "/guest/"
+
+
+def cell_name(number):
+    """What a cell is called in tracebacks."""
+    return f"<cell {number}>"
+
+
+def describe(error, cell):
+    """A JSON-able description of an exception raised by cell number `cell`.
+
+    Nothing that the exception's own methods do can make this fail.
+    """
+    name = cell_name(cell)
+    frames = _without_our_frames(error.__traceback__)
+    return {
+        "name": type(error).__name__,
+        "value": _cut(_text_of(error)),
+        "line": _line(error, frames, name),
+        "traceback": _cut(_format(error, frames)),
+    }
+
+
+def _without_our_frames(frames):
+    first = frames
+    while first is not None and not first.tb_frame.f_code.co_filename.startswith("<cell "):
+        first = first.tb_next
+    return first
+
+
+def _line(error, frames, name):
+    if isinstance(error, SyntaxError) and error.filename == name:
+        return error.lineno
+    line = None
+    while frames is not None:
+        if frames.tb_frame.f_code.co_filename == name:
+            line = frames.tb_lineno
+        frames = frames.tb_next
+    return line
+
+
+def _text_of(error):
+    try:
+        return str(error)
+    except BaseException as second:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"<str() of the exception raised {type(second).__name__}>"
+
+
+def _format(error, frames):
+    try:
+        summary = traceback.TracebackException(type(error), error, frames, compact=True)
+        kept = [frame for frame in summary.stack if not frame.filename.startswith(_OURS)]
+        summary.stack = traceback.StackSummary.from_list(kept)
+        return "".join(summary.format())
+    except BaseException as second:  # noqa: BLE001 - reads the user's attributes and source
+        return f"<the traceback could not be formatted: {type(second).__name__}>"
+
+
+def _cut(text):
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = _MOST_CHARACTERS // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half:,} characters left out ...]\n{text[-half:]}"

@@ -1,0 +1,60 @@
+"""Frames: how host, keeper and kernel talk over stream sockets.
+
+A frame is two big-endian 32-bit lengths, a JSON object, and bytes that belong to it. Both sides of every
+connection use this module; the host imports it too.
+"""
+
+import json
+import struct
+
+HEADER = struct.Struct("!II")
+MAX_FRAME = 64 * 1024**2
+
+
+class WireError(Exception):
+    """The peer does not speak the protocol."""
+
+
+def encode(message, body=b""):
+    """The bytes of one frame."""
+    text = json.dumps(message, separators=(",", ":")).encode()
+    return HEADER.pack(len(text), len(body)) + text + body
+
+
+class FrameReader:
+    """Turns received bytes into `(message, body)` pairs.
+
+    Raises WireError for a frame larger than `limit` bytes or a message that is no JSON object.
+    """
+
+    def __init__(self, limit=MAX_FRAME):
+        self.limit = limit
+        self._buffer = bytearray()
+
+    def feed(self, data):
+        """Add received bytes; the list of frames that are now complete."""
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= HEADER.size:
+            text_size, body_size = HEADER.unpack_from(self._buffer)
+            end = HEADER.size + text_size + body_size
+            if end > self.limit:
+                raise WireError("frame too large")
+            if len(self._buffer) < end:
+                break
+            middle = HEADER.size + text_size
+            frames.append(
+                (_parse(self._buffer[HEADER.size : middle]), bytes(self._buffer[middle:end]))
+            )
+            del self._buffer[:end]
+        return frames
+
+
+def _parse(text):
+    try:
+        message = json.loads(text)
+    except ValueError as error:
+        raise WireError("not JSON") from error
+    if not isinstance(message, dict):
+        raise WireError("not an object")
+    return message

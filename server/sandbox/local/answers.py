@@ -1,0 +1,157 @@
+"""What a keeper's answers mean, as the port's results."""
+
+import base64
+import binascii
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from ..base import Captured, CodeError, CommandResult, Execution, Outcome, Result, Stream
+
+if TYPE_CHECKING:
+    from .sandbox import Call
+
+_CHART = "application/vnd.e2b.chart+json"
+_TABLE = "application/vnd.e2b.table+json"
+_BINARY = ("image/png", "image/jpeg", "application/pdf")
+_STATE_LOST = "Variables are gone; files are kept."
+
+
+def execution(
+    message: dict[str, Any], call: "Call", *, timeout: float, out_of_memory: bool
+) -> Execution:
+    """The `Execution` for a `done` message."""
+    error = _code_error(message["error"])
+    outcome, reason = _how_it_ended(message, error, timeout, out_of_memory)
+    if outcome == "timed_out" and error is not None:
+        # Its KeyboardInterrupt is ours; where it struck is worth knowing.
+        reason = f"{reason} It was at line {error.line}." if error.line else reason
+        error = None
+    lost = bool(message["lost"])
+    if message["lost_before"]:
+        note = "The interpreter had died since the last call, so it started anew."
+        reason = f"{reason} {note}".strip()
+    elif lost:
+        reason = f"{reason} {_STATE_LOST}"
+    return Execution(
+        outcome=outcome,
+        reason=reason,
+        stdout=_captured(call, "stdout", message),
+        stderr=_captured(call, "stderr", message),
+        results=_results(call, message["displays_left_out"]),
+        error=error,
+        state_lost=lost,
+        duration_seconds=message["seconds"],
+    )
+
+
+def command_result(
+    message: dict[str, Any], call: "Call", *, timeout: float, out_of_memory: bool
+) -> CommandResult:
+    """The `CommandResult` for a `done` message."""
+    outcome: Outcome
+    outcome, reason, exit_code = "exited", "", None
+    if message["how"] != "ended":
+        outcome, reason = "timed_out", _too_long(timeout)
+    else:
+        status = os.waitstatus_to_exitcode(message["status"])
+        exit_code = status if status >= 0 else 128 - status
+        if status < 0:
+            outcome, reason = _killed_by(-status, out_of_memory)
+        if outcome == "out_of_memory":
+            exit_code = None
+    return CommandResult(
+        outcome=outcome,
+        exit_code=exit_code,
+        reason=reason,
+        stdout=_captured(call, "stdout", message),
+        stderr=_captured(call, "stderr", message),
+        duration_seconds=message["seconds"],
+    )
+
+
+def _how_it_ended(
+    message: dict[str, Any], error: CodeError | None, timeout: float, out_of_memory: bool
+) -> tuple[Outcome, str]:
+    match message["how"]:
+        case "":
+            return _by_itself(error)
+        case "timed_out" | "cancelled":
+            return "timed_out", _too_long(timeout)
+        case "ended":
+            status = os.waitstatus_to_exitcode(message["status"])
+            if status < 0:
+                return _killed_by(-status, out_of_memory)
+            return "exited", f"The code ended its own interpreter with exit code {status}."
+        case _:
+            return "killed", "The code interfered with proofbox's own channel and was killed."
+
+
+def _by_itself(error: CodeError | None) -> tuple[Outcome, str]:
+    if error is None:
+        return "completed", ""
+    if error.name == "SystemExit":
+        return "exited", f"The code called sys.exit({error.value}) before its end."
+    place = f" at line {error.line}" if error.line else ""
+    return "raised", f"{error.name}{place}: {error.value.partition(chr(10))[0][:300]}"
+
+
+def _too_long(timeout: float) -> str:
+    return f"The code did not end within {timeout:g} s and was stopped."
+
+
+def _killed_by(number: int, out_of_memory: bool) -> tuple[Outcome, str]:
+    if number == signal.SIGXCPU:
+        return "killed", "The code used up its CPU time and was killed."
+    if number == signal.SIGKILL and out_of_memory:
+        return "out_of_memory", "The code was killed because the sandbox ran out of memory."
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    likely = ", most likely for lack of memory" if number == signal.SIGKILL else ""
+    return "killed", f"The code's process was killed by {name}{likely}."
+
+
+def _code_error(error: dict[str, Any] | None) -> CodeError | None:
+    if error is None:
+        return None
+    line = error.get("line")
+    return CodeError(
+        name=str(error.get("name", "Error")),
+        value=str(error.get("value", "")),
+        line=line if isinstance(line, int) else None,
+        traceback=str(error.get("traceback", "")),
+    )
+
+
+def _captured(call: "Call", stream: Stream, message: dict[str, Any]) -> Captured:
+    head, tail = bytes(call.output[stream]), call.tails.get(stream, b"")
+    omitted = message["dropped"][stream]
+    if not omitted:
+        return Captured((head + tail).decode(errors="replace"))
+    return Captured(head.decode(errors="replace"), tail.decode(errors="replace"), omitted)
+
+
+def _results(call: "Call", left_out: int) -> tuple[Result, ...]:
+    shown = [_result(display) for display in call.displays]
+    if left_out:
+        shown.append(Result({"text/plain": f"[{left_out:,} more displays were not kept]"}))
+    return tuple(shown)
+
+
+def _result(display: dict[str, Any]) -> Result:
+    data: dict[str, Any] = dict(display["data"]) if isinstance(display["data"], dict) else {}
+    chart, table = data.pop(_CHART, None), data.pop(_TABLE, None)
+    for kind in _BINARY:
+        if isinstance(data.get(kind), str):
+            try:
+                data[kind] = base64.b64decode(data[kind])
+            except binascii.Error:
+                del data[kind]  # the user's own object said it was a picture
+    return Result(
+        data=data,
+        is_main=display["main"],
+        chart=chart if isinstance(chart, dict) else None,
+        table=table if isinstance(table, dict) else None,
+    )

@@ -1,0 +1,183 @@
+"""The local backend: which session goes into which jail.
+
+A jail serves one owner and one environment. It is started for the first session that needs it and kept for the
+next ones; of jails without sessions only the last few are kept.
+"""
+
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from ..base import SandboxRequest
+from ..errors import ProofboxError, SandboxUnavailable
+from . import cgroups, environments, host
+from .environments import DEFAULT_PACKAGES, Environment
+from .jail import Jail
+from .sandbox import LocalSandbox, connect
+
+logger = logging.getLogger(__name__)
+
+_IDLE_JAILS_KEPT = 2
+
+_Key = tuple[object, ...]
+
+
+class LocalBackend:
+    """Sandboxes on this machine. See the port.
+
+    `packages` is the environment of every sandbox; `cache_dir` keeps environments between runs;
+    `on_progress` gets lines of text while one is built.
+    """
+
+    name: Literal["local"] = "local"
+    max_age = None
+
+    def __init__(
+        self,
+        *,
+        cache_dir: Path,
+        packages: tuple[str, ...] = DEFAULT_PACKAGES,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self._packages = packages
+        self._cache_dir = cache_dir
+        self._on_progress = on_progress
+        self._node = host.find_node()
+        self._jails: OrderedDict[_Key, Jail] = OrderedDict()
+        self._starting: dict[_Key, anyio.Lock] = {}
+        self._open: set[LocalSandbox] = set()
+        self._closed = False
+        self._count = 0
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return frozenset({"python", "bash"} | ({"javascript"} if self._node else set()))
+
+    async def warm_up(self, request: SandboxRequest) -> None:
+        try:
+            environment = await self._environment(request)
+            await self._jail(environment, request)
+        except ProofboxError as error:
+            logger.warning("Could not warm up the local sandbox: %s", error)
+
+    async def create(self, request: SandboxRequest) -> LocalSandbox:
+        environment = await self._environment(request)
+        for last in (False, True):
+            key, jail = await self._jail(environment, request)
+            try:
+                return await self._open_in(key, jail, environment, shared=request.shared)
+            except SandboxUnavailable:
+                # It may have died of old age or of its sessions between two uses.
+                await self._discard(key, jail)
+                if last or not jail.worked:
+                    raise
+        raise AssertionError
+
+    async def sweep(self) -> int:
+        cgroups.sweep()
+        return 0
+
+    async def close(self) -> None:
+        self._closed = True
+        for sandbox in list(self._open):
+            await sandbox.close()
+        jails = list(self._jails.values())
+        self._jails.clear()
+        async with anyio.create_task_group() as closing:
+            for jail in jails:
+                closing.start_soon(jail.close)
+
+    async def _environment(self, request: SandboxRequest) -> Environment:
+        return await environments.ensure(
+            (*self._packages, *request.packages),
+            cache_dir=self._cache_dir,
+            on_progress=self._on_progress,
+        )
+
+    async def _jail(self, environment: Environment, request: SandboxRequest) -> tuple[_Key, Jail]:
+        """The jail for a request, started if there is none; most recently used last."""
+        key: _Key = (request.owner, environment.path, request.limits)
+        if not request.shared:
+            key = (*key, object())
+        lock = self._starting.setdefault(key, anyio.Lock())
+        async with lock:
+            jail = self._jails.get(key)
+            if jail is not None and not jail.alive:
+                await self._discard(key, jail)
+                jail = None
+            if jail is None:
+                if self._closed:
+                    raise SandboxUnavailable("The server is closing.")
+                jail = await self._start(environment, request)
+                self._jails[key] = jail
+            self._jails.move_to_end(key)
+        await self._close_idle(keep=key)
+        return key, jail
+
+    async def _start(self, environment: Environment, request: SandboxRequest) -> Jail:
+        self._count += 1
+        return await Jail.start(
+            environment,
+            request.limits,
+            bwrap=host.find_bwrap(),
+            node=self._node,
+            cache_dir=self._cache_dir,
+            name=f"proofbox-{os.getpid()}-{self._count}",
+        )
+
+    async def _open_in(
+        self, key: _Key, jail: Jail, environment: Environment, *, shared: bool
+    ) -> LocalSandbox:
+        jail.sessions += 1
+        try:
+            connection, first = await connect(await jail.connect())
+            if first["t"] != "ready":
+                if connection.transport is not None:
+                    connection.transport.abort()
+                raise await self._failure(jail, first)
+        except BaseException:
+            jail.sessions -= 1
+            raise
+        jail.worked = True
+        self._count += 1
+
+        async def closed() -> None:
+            jail.sessions -= 1
+            self._open.discard(sandbox)
+            if not shared:
+                await self._discard(key, jail)
+
+        sandbox = LocalSandbox(
+            connection,
+            name=f"local-{os.getpid()}-{self._count}",
+            python=environment.python,
+            languages=self.languages,
+            on_close=closed,
+            oom_kills=jail.oom_kills,
+        )
+        self._open.add(sandbox)
+        return sandbox
+
+    async def _failure(self, jail: Jail, first: dict[str, object]) -> ProofboxError:
+        if first["t"] == "failed":
+            logger.error("A session could not be opened: %s", first.get("detail"))
+            return host.explain(str(first["error"]))
+        words = await jail.last_words()
+        logger.error("A jail ended at its start: %s", words)
+        return host.explain(words)
+
+    async def _discard(self, key: _Key, jail: Jail) -> None:
+        if self._jails.get(key) is jail:
+            del self._jails[key]
+        with anyio.CancelScope(shield=True):
+            await jail.close()
+
+    async def _close_idle(self, *, keep: _Key) -> None:
+        idle = [k for k, jail in self._jails.items() if jail.sessions == 0 and k != keep]
+        for key in idle[: max(0, len(idle) - _IDLE_JAILS_KEPT)]:
+            await self._discard(key, self._jails[key])

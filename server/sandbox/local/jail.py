@@ -1,0 +1,177 @@
+"""One running jail: the process, its control socket, and the sessions opened in it."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from ..base import Limits
+from ..errors import SandboxUnavailable
+from . import launch, plan
+from .cgroups import Cgroup
+from .environments import Environment
+
+logger = logging.getLogger(__name__)
+
+PRELOAD = (
+    "numpy",
+    "pandas",
+    "matplotlib.pyplot",
+    "matplotlib_inline.backend_inline",
+    "e2b_charts",
+)
+_STDERR_KEPT = 8192
+_EXIT_SECONDS = 5.0
+_NOBODY = 65534
+
+
+class Jail:
+    """A supervisor in a bubblewrap jail. Made by `start`, ended by `close`; it dies with this process.
+
+    `sessions` counts what is open in it; `worked` is whether one ever was.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, control: socket.socket, cgroup: Cgroup | None
+    ) -> None:
+        self.sessions = 0
+        self.worked = False
+        self.cgroup = cgroup
+        self._process = process
+        self._control = control
+        self._held = ExitStack()
+        self._stderr = b""
+        self._reading = asyncio.create_task(self._read_stderr())
+
+    @classmethod
+    async def start(
+        cls,
+        environment: Environment,
+        limits: Limits,
+        *,
+        bwrap: Path,
+        node: str | None,
+        cache_dir: Path,
+        name: str,
+    ) -> "Jail":
+        """Start one. It takes sessions at once; they wait until it is up.
+
+        Raises:
+            SandboxUnavailable: the process could not be started.
+        """
+        cgroup = Cgroup.create(limits, name)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs, ExitStack() as held:
+            held.enter_context(environment.hold())
+            if cgroup is not None:
+                held.callback(cgroup.remove)
+            held.callback(ours.close)
+            cache = _supervisor_cache(cache_dir, environment)
+            jail_plan = plan.make(
+                environment, limits, bwrap=bwrap, cache=cache, control=theirs.fileno()
+            )
+            process = await _launch(jail_plan, cgroup, theirs.fileno())
+            jail = cls(process, ours, cgroup)
+            jail._held = held.pop_all()
+        config = {"limits": asdict(limits), "node": node, "kernel": True, "preload": PRELOAD}
+        ours.send(json.dumps(config).encode())
+        return jail
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process still runs."""
+        return self._process.returncode is None
+
+    def oom_kills(self) -> int:
+        """How many of its processes were killed for lack of memory so far; 0 where nobody counts."""
+        return self.cgroup.oom_kills() if self.cgroup is not None else 0
+
+    async def connect(self) -> socket.socket:
+        """A socket to the keeper of a new session, which says `ready` or `failed` first.
+
+        Raises:
+            SandboxUnavailable: the jail is gone; nothing was started.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                while True:
+                    try:
+                        socket.send_fds(self._control, [b"open"], [theirs.fileno()])
+                        return ours
+                    except BlockingIOError:
+                        await asyncio.sleep(0.002)  # the supervisor has many to open before us
+            except BaseException as error:
+                ours.close()
+                if isinstance(error, OSError):
+                    raise SandboxUnavailable("The local jail is gone.") from error
+                raise
+
+    async def last_words(self) -> str:
+        """What its process wrote to stderr before it ended; waits for the end, briefly."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_EXIT_SECONDS):
+                await asyncio.shield(self._reading)
+        return self._stderr.decode(errors="replace").strip()
+
+    async def close(self) -> None:
+        """End it and everything in it. Idempotent."""
+        self._control.close()
+        try:
+            async with asyncio.timeout(_EXIT_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            logger.warning("A jail did not end when told to; killing it")
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        if self.cgroup is not None:
+            self.cgroup.kill()
+        self._reading.cancel()
+        self._held.close()
+
+    async def _read_stderr(self) -> None:
+        stream = self._process.stderr
+        assert stream is not None
+        while data := await stream.read(4096):
+            self._stderr = (self._stderr + data)[-_STDERR_KEPT:]
+
+
+async def _launch(
+    jail_plan: plan.Plan, cgroup: Cgroup | None, control: int
+) -> asyncio.subprocess.Process:
+    orders = {
+        "cgroup_files": [os.fspath(path) for path in cgroup.procs_files] if cgroup else [],
+        "sources": jail_plan.sources,
+        "arguments": jail_plan.arguments,
+    }
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", "-B", launch.__file__, json.dumps(orders)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=(control,),
+            env={},
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SandboxUnavailable(
+            f"The local sandbox could not be started: {error.strerror}. The machine may be out of "
+            f"memory or processes; close other programs and try again."
+        ) from error
+
+
+def _supervisor_cache(cache_dir: Path, environment: Environment) -> Path:
+    cache = cache_dir / "supervisor" / environment.path.name
+    cache.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        os.chown(cache, _NOBODY, _NOBODY)
+    return cache

@@ -1,0 +1,272 @@
+"""A session in a jail, as the port's `Sandbox`: the client of its keeper."""
+
+import asyncio
+import codecs
+import itertools
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import anyio
+
+from ..base import CommandResult, Execution, FileInfo, OnOutput, Stream
+from ..errors import InvalidInput, SandboxUnavailable
+from ..guest import wire
+from . import answers
+
+_READY_SECONDS = 60.0
+_FILE_SECONDS = 30.0
+# The keeper ends things at the deadline, a second later if it must kill; past this it is itself lost.
+_BACKSTOP_SECONDS = 15.0
+_CHUNK = 1024**2
+_LOST = (
+    "The sandbox was lost while it worked: its process on this machine is gone. Its variables and files "
+    "are lost too. Start again in a new session."
+)
+
+
+@dataclass
+class Call:
+    """One request under way and what has come back so far."""
+
+    number: int
+    on_output: OnOutput | None
+    done: "asyncio.Future[tuple[dict[str, Any], bytes]]"
+    output: dict[Stream, bytearray] = field(
+        default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()}
+    )
+    tails: dict[Stream, bytes] = field(default_factory=dict[Stream, bytes])
+    displays: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _decoders: dict[Stream, codecs.IncrementalDecoder] = field(
+        default_factory=dict[Stream, codecs.IncrementalDecoder]
+    )
+
+    def take(self, message: dict[str, Any], body: bytes) -> None:
+        """A frame that belongs to this call."""
+        match message["t"]:
+            case "out":
+                self._take_output(message["s"], body)
+            case "tail":
+                self.tails[message["s"]] = body
+            case "display":
+                self.displays.append(message)
+            case "done" if not self.done.done():
+                self.done.set_result((message, body))
+            case _:
+                pass
+
+    def _take_output(self, stream: Stream, body: bytes) -> None:
+        self.output[stream] += body
+        if self.on_output is None:
+            return
+        if stream not in self._decoders:
+            self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
+        if text := self._decoders[stream].decode(body):
+            self.on_output(stream, text)
+
+
+class _Connection(asyncio.Protocol):
+    """Frames from the keeper, handed to the call under way."""
+
+    def __init__(self, ready: "asyncio.Future[dict[str, Any]]") -> None:
+        self.transport: asyncio.Transport | None = None
+        self.call: Call | None = None
+        self.lost = False
+        self._ready = ready
+        self._reader = wire.FrameReader()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        for message, body in self._reader.feed(data):
+            if not self._ready.done():
+                self._ready.set_result(message)
+            elif self.call is not None and message.get("id") == self.call.number:
+                self.call.take(message, body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if not self._ready.done():
+            self._ready.set_result({"t": "gone"})
+        if self.call is not None and not self.call.done.done():
+            self.call.done.set_exception(SandboxUnavailable(_LOST, may_have_started=True))
+
+
+class LocalSandbox:
+    """See the port. `on_close` is called once, when it is closed or lost."""
+
+    def __init__(
+        self,
+        connection: _Connection,
+        *,
+        name: str,
+        python: str,
+        languages: frozenset[str],
+        on_close: Callable[[], Awaitable[None]],
+        oom_kills: Callable[[], int],
+    ) -> None:
+        self._connection = connection
+        self._name = name
+        self._python = python
+        self._languages = languages
+        self._on_close = on_close
+        self._oom_kills = oom_kills
+        self._numbers = itertools.count(1)
+        self._lock = anyio.Lock()
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        return self._name
+
+    @property
+    def python(self) -> str:
+        return self._python
+
+    async def run_code(
+        self,
+        code: str,
+        *,
+        language: str = "python",
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        on_output: OnOutput | None = None,
+    ) -> Execution:
+        if language not in self._languages:
+            known = ", ".join(sorted(self._languages))
+            raise InvalidInput(f"The local sandbox cannot run {language!r}. It runs: {known}.")
+        request = {"op": "run", "language": language, "env": dict(env or {}), "timeout": timeout}
+        kills = self._oom_kills()
+        call, message, _ = await self._request(
+            request, code.encode(errors="surrogateescape"), timeout, on_output
+        )
+        out_of_memory = self._oom_kills() > kills
+        return answers.execution(message, call, timeout=timeout, out_of_memory=out_of_memory)
+
+    async def run_command(
+        self,
+        command: str | Sequence[str],
+        *,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        on_output: OnOutput | None = None,
+    ) -> CommandResult:
+        argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
+        if not argv:
+            raise InvalidInput("The command is empty.")
+        request = {"op": "command", "argv": argv, "cwd": cwd, "env": dict(env or {})}
+        kills = self._oom_kills()
+        call, message, _ = await self._request(
+            {**request, "timeout": timeout}, b"", timeout, on_output
+        )
+        out_of_memory = self._oom_kills() > kills
+        return answers.command_result(message, call, timeout=timeout, out_of_memory=out_of_memory)
+
+    async def write_files(self, files: Mapping[str, bytes]) -> None:
+        for path, content in files.items():
+            for start in range(0, max(1, len(content)), _CHUNK):
+                request = {"op": "write", "path": path, "append": start > 0}
+                await self._file_request(request, content[start : start + _CHUNK])
+
+    async def read_file(
+        self, path: str, *, offset: int = 0, max_bytes: int = 16 * 1024**2
+    ) -> bytes:
+        content = bytearray()
+        while len(content) < max_bytes:
+            size = min(_CHUNK, max_bytes - len(content))
+            place = {"offset": offset + len(content), "size": size}
+            _, body = await self._file_request({"op": "read", "path": path, **place})
+            content += body
+            if len(body) < size:
+                break
+        return bytes(content)
+
+    async def list_files(self, path: str = ".", *, depth: int = 1) -> list[FileInfo]:
+        message, _ = await self._file_request({"op": "list", "path": path, "depth": depth})
+        return [FileInfo(*entry) for entry in message["entries"]]
+
+    async def keep_alive(self, seconds: float) -> None:
+        if self._connection.lost or self._closed:
+            raise SandboxUnavailable(_LOST)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._connection.transport is not None:
+                self._connection.transport.abort()
+            await self._on_close()
+
+    async def _file_request(
+        self, request: dict[str, Any], body: bytes = b""
+    ) -> tuple[dict[str, Any], bytes]:
+        request["timeout"] = _FILE_SECONDS
+        _, message, content = await self._request(request, body, _FILE_SECONDS, None)
+        if error := message.get("error"):
+            if message["errno"] in ("EINTR", "ETIMEDOUT"):
+                raise SandboxUnavailable(str(error), may_have_started=True)
+            raise InvalidInput(str(error))
+        return message, content
+
+    async def _request(
+        self, request: dict[str, Any], body: bytes, timeout: float, on_output: OnOutput | None
+    ) -> tuple[Call, dict[str, Any], bytes]:
+        async with self._lock:
+            if self._closed or self._connection.lost or self._connection.transport is None:
+                raise SandboxUnavailable(_LOST)
+            done: asyncio.Future[tuple[dict[str, Any], bytes]]
+            done = asyncio.get_running_loop().create_future()
+            call = Call(next(self._numbers), on_output, done)
+            self._connection.call = call
+            self._connection.transport.write(wire.encode({**request, "id": call.number}, body))
+            try:
+                finished, _ = await asyncio.wait({done}, timeout=timeout + _BACKSTOP_SECONDS)
+            except asyncio.CancelledError:
+                with anyio.CancelScope(shield=True):
+                    await self._stop(call)
+                raise
+            finally:
+                self._connection.call = None
+            if not finished:
+                await self.close()
+                raise SandboxUnavailable(_LOST, may_have_started=True)
+            return call, *done.result()
+
+    async def _stop(self, call: Call) -> None:
+        """The caller gave up: have the code stopped before that goes on."""
+        if self._connection.transport is not None and not self._connection.lost:
+            self._connection.transport.write(wire.encode({"op": "cancel", "id": call.number}))
+        self._connection.call = call
+        finished, _ = await asyncio.wait({call.done}, timeout=_BACKSTOP_SECONDS)
+        if not finished:
+            await self.close()
+        elif not call.done.cancelled():
+            call.done.exception()  # seen, so that asyncio does not complain
+
+
+async def connect(
+    connected: socket.socket,
+) -> tuple[_Connection, dict[str, Any]]:
+    """Take over a socket to a keeper; its first message, `gone` if it hung up instead.
+
+    Raises:
+        SandboxUnavailable: no word within a minute.
+    """
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[dict[str, Any]] = loop.create_future()
+    connected.setblocking(False)
+    transport, connection = await loop.create_unix_connection(
+        lambda: _Connection(ready), sock=connected
+    )
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            return connection, await ready
+    except BaseException as error:
+        transport.abort()
+        if isinstance(error, TimeoutError):
+            raise SandboxUnavailable(
+                "The local sandbox did not start within a minute. The machine may be overloaded."
+            ) from error
+        raise

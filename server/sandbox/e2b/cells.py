@@ -1,0 +1,201 @@
+"""Running cells in one kernel, and getting the kernel back after a cell that was stopped.
+
+The only way to interrupt a cell is to close its stream. What follows is a trap (seen with the server
+of August 2026): the server lets the next cell in before it interrupts the kernel, the kernel then drops
+that cell, and its stream never ends. So after a stop nothing is sent for a moment, then a probe, and
+only a kernel that has answered gets the next cell.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import anyio
+from e2b_code_interpreter import AsyncSandbox, Context
+from e2b_code_interpreter.models import ExecutionError, OutputMessage
+from e2b_code_interpreter.models import Result as E2BResult
+
+from ..base import Result
+from ..errors import SandboxError, SandboxUnavailable
+from . import guest, results
+from .failures import Progress, translated
+from .output import Recorder
+
+logger = logging.getLogger(__name__)
+
+# At least 0.2 s were needed beside the server; more over a network.
+PAUSE = 0.3
+_PROBES = 3
+_PROBE_SECONDS = 1.0
+_RESTART_SECONDS = 20.0
+_NOTHING = {
+    "python": "None",
+    "javascript": "0",
+    "typescript": "0",
+    "r": "invisible(NULL)",
+    "java": "int proofboxProbe = 0;",
+    "bash": "true",
+}
+
+Ended = Literal["itself", "deadline", "flood"]
+
+
+@dataclass
+class Cell:
+    """What came of one cell."""
+
+    ended: Ended = "itself"
+    results: list[Result] = field(default_factory=list[Result])
+    error: ExecutionError | None = None
+    number: int | None = None
+    seconds: float = 0.0
+
+
+class Kernel:
+    """One kernel context. Not for two tasks at a time: the server would queue the second cell, and a
+    queued cell behind a stopped one is lost.
+    """
+
+    def __init__(
+        self,
+        sdk: AsyncSandbox,
+        context: Context,
+        language: str,
+        kill_young: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._sdk = sdk
+        self._context = context
+        self._language = language
+        self._kill_young = kill_young
+        self._unsettled_since: float | None = None
+        self._lost = False
+
+    async def run(self, code: str, seconds: float, recorder: Recorder) -> Cell:
+        """Run a cell; after `seconds` stop it, and after a flood of output.
+
+        Cancelling this stops the cell, and waits a few seconds until the kernel answers again.
+        """
+        if self._unsettled_since is not None:
+            await self._settle(Progress())
+        self._unsettled_since = time.monotonic()
+        try:
+            cell = await self._stream(code, seconds, recorder)
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_RESTART_SECONDS + 10, shield=True):
+                await self._settle_quietly()
+            raise
+        if cell.ended == "itself":
+            self._unsettled_since = None
+        else:
+            await self._settle(Progress(begun=True))
+        return cell
+
+    def take_lost(self) -> bool:
+        """Whether the kernel was replaced since the last time this was asked."""
+        lost, self._lost = self._lost, False
+        return lost
+
+    async def died(self) -> None:
+        """To be called when the server said that the kernel died: waits for the new one."""
+        self._lost = True
+        if not await self._answers(_RESTART_SECONDS, Progress(begun=True)):
+            await self._restart(Progress(begun=True))
+
+    async def restore(self, code: str) -> None:
+        """Run a cell of our own; raises SandboxUnavailable if it does not end well."""
+        cell = await self.run(code, 10, Recorder(4096, None))
+        if cell.ended != "itself" or cell.error is not None:
+            raise SandboxUnavailable(
+                "The interpreter in the E2B sandbox does not do what proofbox asks. Start a new session."
+            )
+
+    async def _stream(self, code: str, seconds: float, recorder: Recorder) -> Cell:
+        cell = Cell()
+        started = time.monotonic()
+
+        def on_result(result: E2BResult) -> None:
+            recorder.charge(results.size(result))
+            if not recorder.flooded:
+                cell.results.append(results.convert(result))
+
+        def on_stdout(message: OutputMessage) -> None:
+            recorder.write("stdout", message.line)
+
+        def on_stderr(message: OutputMessage) -> None:
+            recorder.write("stderr", message.line)
+
+        with translated("run the code", Progress(sent=True)):
+            # The SDK's own timeout comes at twice its time, and reads like a dead sandbox.
+            with anyio.move_on_after(seconds) as scope:
+                recorder.stop = scope.cancel
+                execution = await self._sdk.run_code(
+                    code,
+                    context=self._context,
+                    on_stdout=on_stdout,
+                    on_stderr=on_stderr,
+                    on_result=on_result,
+                    timeout=0,
+                )
+                cell.error, cell.number = execution.error, execution.execution_count
+        cell.seconds = time.monotonic() - started
+        if scope.cancelled_caught:
+            cell.ended = "flood" if recorder.flooded else "deadline"
+        return cell
+
+    async def _settle_quietly(self) -> None:
+        try:
+            await self._settle(Progress(begun=True))
+        except SandboxError:
+            logger.warning("An E2B sandbox was lost while its code was being stopped")
+
+    async def _settle(self, progress: Progress) -> None:
+        since = self._unsettled_since or time.monotonic()
+        await anyio.sleep(PAUSE)
+        await self._kill_young(time.monotonic() - since)
+        for _ in range(_PROBES):
+            if await self._answers(_PROBE_SECONDS, progress):
+                self._unsettled_since = None
+                return
+            # A probe that was given up is a stopped cell too.
+            await anyio.sleep(PAUSE)
+        await self._restart(progress)
+        await self._kill_young(time.monotonic() - since)
+        self._unsettled_since = None
+
+    async def _answers(self, seconds: float, progress: Progress) -> bool:
+        with translated("reach the interpreter", progress), anyio.move_on_after(seconds):
+            execution = await self._sdk.run_code(
+                _NOTHING[self._language], context=self._context, timeout=0
+            )
+            return execution.error is None
+        return False
+
+    async def _restart(self, progress: Progress) -> None:
+        self._lost = True
+        with (
+            translated("restart the interpreter", progress),
+            anyio.move_on_after(_RESTART_SECONDS),
+        ):
+            await self._sdk.restart_code_context(self._context)
+        if not await self._answers(_RESTART_SECONDS, progress):
+            raise SandboxUnavailable(
+                "The interpreter in the E2B sandbox could not be restarted. Start a new session.",
+                may_have_started=progress.begun,
+            )
+
+
+async def look(sdk: AsyncSandbox, context: Context, seconds: float) -> guest.Surroundings:
+    """What the Python kernel says about itself. Raises errors of the SDK, TimeoutError, ValueError."""
+    printed: list[str] = []
+    with anyio.fail_after(seconds):
+        execution = await sdk.run_code(
+            guest.LOOK,
+            context=context,
+            on_stdout=lambda message: printed.append(message.line),
+            timeout=0,
+        )
+    if execution.error is not None:
+        raise ValueError(f"{execution.error.name}: {execution.error.value}")
+    return guest.surroundings("".join(printed))

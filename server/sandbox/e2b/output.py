@@ -1,0 +1,67 @@
+"""Output as it arrives: kept head and tail, the rest counted, a flood stopped."""
+
+from collections.abc import Callable
+
+from ..base import Captured, OnOutput, Stream
+
+# What may be printed before the code is stopped, in multiples of what is kept. All of it crosses the
+# network, and the SDK keeps every piece in memory until the call ends.
+FLOOD = 16
+
+# Many tiny pieces cost more than their text.
+_PIECE_OVERHEAD = 64
+
+
+class Tape:
+    """One stream: the first and the last half of `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._half = max(limit // 2, 1)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self.total = 0
+
+    def add(self, text: str) -> None:
+        data = text.encode(errors="replace")
+        self.total += len(data)
+        room = self._half - len(self._head)
+        self._head += data[:room]
+        self._tail += data[max(room, 0) :]
+        # Cut rarely: each cut moves the whole tail.
+        if len(self._tail) > 4 * self._half:
+            del self._tail[: -self._half]
+
+    def captured(self) -> Captured:
+        """What was kept. Bytes of a character cut in two count as omitted."""
+        if self.total == len(self._head) + len(self._tail) <= 2 * self._half:
+            return Captured((self._head + self._tail).decode(errors="replace"))
+        head = self._head.decode(errors="ignore")
+        tail = self._tail[-self._half :].decode(errors="ignore")
+        return Captured(head, tail, self.total - len(head.encode()) - len(tail.encode()))
+
+
+class Recorder:
+    """Both streams of one call. `stop` is called once when the code will not stop printing."""
+
+    def __init__(self, limit: int, on_output: OnOutput | None) -> None:
+        self.stdout = Tape(limit)
+        self.stderr = Tape(limit)
+        self.flooded = False
+        self.stop: Callable[[], None] = lambda: None
+        self._on_output = on_output
+        self._allowance = FLOOD * limit
+
+    def write(self, stream: Stream, text: str) -> None:
+        tape = self.stdout if stream == "stdout" else self.stderr
+        before = tape.total
+        tape.add(text)
+        self.charge(tape.total - before + _PIECE_OVERHEAD)
+        if self._on_output is not None:
+            self._on_output(stream, text)
+
+    def charge(self, size: int) -> None:
+        """Count `size` bytes of output or of results."""
+        self._allowance -= size
+        if self._allowance < 0 and not self.flooded:
+            self.flooded = True
+            self.stop()

@@ -1,0 +1,193 @@
+"""Runs inside a stand-in sandbox and starts, signals and reads for the server outside.
+
+One connection is one request: a line of JSON, file descriptors beside it, lines of JSON back.
+Standard library only, so that a sandbox starts quickly.
+"""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+
+USER = int(sys.argv[1])
+MEMORY = int(sys.argv[2])
+AS_ROOT = os.getuid() == 0
+
+
+def limits(processes):
+    def apply():
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    return apply
+
+
+def spawn(connection, request, descriptors):
+    identity = {"user": USER, "group": USER, "extra_groups": []} if AS_ROOT else {}
+    try:
+        child = subprocess.Popen(
+            request["argv"],
+            stdin=descriptors[2] if len(descriptors) > 2 else subprocess.DEVNULL,
+            stdout=descriptors[0],
+            stderr=descriptors[1],
+            env=request["env"],
+            cwd=request["cwd"],
+            start_new_session=request.get("session", False),
+            preexec_fn=limits(request["processes"]),
+            **identity,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return answer(connection, {"error": str(error)})
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    answer(connection, {"pid": child.pid})
+    return answer(connection, {"exit": child.wait()})
+
+
+def kill(connection, request, _):
+    try:
+        # A number that is a process group's and one that is a process's are told apart by the sign.
+        os.kill(request["pid"], request["signal"])
+    except ProcessLookupError:
+        return answer(connection, {"found": False})
+    return answer(connection, {"found": True})
+
+
+def opened(connection, request, _):
+    path = request["path"]
+    writing = request["mode"] == "w"
+    if writing:
+        make_directories(os.path.dirname(path))
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, "path is a directory", path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        own(path)
+    else:
+        if os.path.isdir(path):
+            raise IsADirectoryError(21, "path is a directory", path)
+        descriptor = os.open(path, os.O_RDONLY)
+    socket.send_fds(connection, [b'{"ok": true}\n'], [descriptor])
+    os.close(descriptor)
+
+
+def make_directories(path):
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        os.mkdir(directory, 0o755)
+        own(directory)
+
+
+def own(path):
+    if AS_ROOT:
+        os.chown(path, USER, USER)
+
+
+def entry(path):
+    status = os.lstat(path)
+    target = os.path.realpath(path) if stat.S_ISLNK(status.st_mode) else None
+    return {
+        "path": path,
+        "directory": stat.S_ISDIR(status.st_mode),
+        "file": stat.S_ISREG(status.st_mode),
+        "target": target,
+        "size": status.st_size,
+        "mode": stat.S_IMODE(status.st_mode),
+        "modified": status.st_mtime_ns,
+    }
+
+
+def status(connection, request, _):
+    answer(connection, {"entry": entry(request["path"])})
+
+
+def listing(connection, request, _):
+    path, depth = request["path"], request["depth"]
+    if not os.path.isdir(path):
+        os.stat(path)
+        raise NotADirectoryError(20, "path is not a directory", path)
+    found = []
+    for folder, directories, files in os.walk(path):
+        level = len(os.path.relpath(folder, path).split("/")) if folder != path else 0
+        found += [entry(os.path.join(folder, name)) for name in directories + files]
+        if level + 1 >= depth:
+            directories.clear()
+    answer(connection, {"entries": found})
+
+
+def make(connection, request, _):
+    if os.path.isdir(request["path"]):
+        raise FileExistsError(17, "directory already exists", request["path"])
+    make_directories(request["path"])
+    status(connection, request, None)
+
+
+def remove(connection, request, _):
+    if os.path.isdir(request["path"]) and not os.path.islink(request["path"]):
+        shutil.rmtree(request["path"])
+    else:
+        os.remove(request["path"])
+    answer(connection, {"ok": True})
+
+
+def move(connection, request, _):
+    os.rename(request["path"], request["to"])
+    answer(connection, {"entry": entry(request["to"])})
+
+
+def answer(connection, message):
+    try:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass
+
+
+DOES = {
+    "spawn": spawn,
+    "kill": kill,
+    "open": opened,
+    "stat": status,
+    "list": listing,
+    "mkdir": make,
+    "remove": remove,
+    "move": move,
+}
+
+
+def serve(connection):
+    with connection:
+        data, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 4)
+        while data and not data.endswith(b"\n"):
+            data += connection.recv(1 << 20)
+        if not data:
+            return
+        request = json.loads(data)
+        try:
+            DOES[request["do"]](connection, request, descriptors)
+        except OSError as error:
+            answer(connection, {"errno": error.errno, "message": f"{error.strerror}: {error.filename}"})
+
+
+def main():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own("/home/user")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind("/run/standin/agent.new")
+    listener.listen(64)
+    os.rename("/run/standin/agent.new", "/run/standin/agent")
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+
+main()

@@ -1,0 +1,29 @@
+"""Stands for pip: an index of two packages, reachable when the sandbox's network lets it be."""
+
+import json
+import os
+import re
+import sys
+
+INDEX = {"tinyfact": "def factorial(n):\n    return n * factorial(n - 1) if n else 1\n", "tinytwo": ""}
+
+
+def main():
+    arguments = sys.argv[1:]
+    wanted = arguments[arguments.index("--") + 1 :]
+    network = json.load(open("/run/standin/network.json"))
+    if not network["index"]:
+        sys.exit("WARNING: Retrying: NewConnectionError: Temporary failure in name resolution")
+    if arguments[0] != "install" or ["--only-binary", ":all:"] != arguments[1:3]:
+        sys.exit("ERROR: the stand-in only installs wheels")
+    site = "/home/user/.site"
+    os.makedirs(site, exist_ok=True)
+    for requirement in wanted:
+        name = re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower()
+        if name not in INDEX or "==9" in requirement:
+            sys.exit(f"ERROR: No matching distribution found for {requirement}")
+        with open(os.path.join(site, f"{name}.py"), "w") as module:
+            module.write(INDEX[name])
+
+
+main()

@@ -1,6 +1,6 @@
 """Namespaces of its own for one session, and the step down from there to user code.
 
-`enter` is done by the trusted side with the capabilities of a fresh user namespace; `become_unprivileged`
+`furnish` is done by the trusted side with the capabilities of a fresh user namespace; `become_unprivileged`
 is the last thing before user code, and cannot be undone.
 """
 
@@ -17,20 +17,21 @@ SHARED_CACHE = "/cache"
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 
 
-def enter(limits):
-    """Leave every namespace of the jail. The next fork is process 1 of the new pid namespace.
+NEW = (
+    linux.CLONE_NEWUSER
+    | linux.CLONE_NEWNS
+    | linux.CLONE_NEWPID
+    | linux.CLONE_NEWIPC
+    | linux.CLONE_NEWUTS
+    | linux.CLONE_NEWNET
+)
+
+
+def furnish(limits, user, group):
+    """As process 1 of new namespaces: map the ids and replace all that sessions would share.
 
     Raises OSError where the kernel does not allow nesting; the message names the step.
     """
-    user, group = os.getuid(), os.getgid()
-    linux.unshare(
-        linux.CLONE_NEWUSER
-        | linux.CLONE_NEWNS
-        | linux.CLONE_NEWPID
-        | linux.CLONE_NEWIPC
-        | linux.CLONE_NEWUTS
-        | linux.CLONE_NEWNET
-    )
     linux.set_dumpable(True)  # else the map files are not ours
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{user} {user} 1")
@@ -48,6 +49,10 @@ def enter(limits):
         linux.MS_NOSUID | linux.MS_NOEXEC,
         "newinstance,ptmxmode=0666,mode=620",
     )
+    linux.mount("proc", "/proc", "proc", _QUIET | linux.MS_NOEXEC)
+    linux.bring_loopback_up()
+    linux.set_dumpable(False)
+    os.chdir(HOME)
 
 
 def seed_caches():
@@ -55,14 +60,6 @@ def seed_caches():
     source = os.path.join(SHARED_CACHE, "matplotlib")
     if os.path.isdir(source) and "MPLCONFIGDIR" in os.environ:
         shutil.copytree(source, os.environ["MPLCONFIGDIR"], dirs_exist_ok=True)
-
-
-def finish_inside():
-    """As process 1: the parts that need the new pid namespace."""
-    linux.mount("proc", "/proc", "proc", _QUIET | linux.MS_NOEXEC)
-    linux.bring_loopback_up()
-    linux.set_dumpable(False)
-    os.chdir(HOME)
 
 
 def become_unprivileged(limits, instructions, *, address_space=True):

@@ -20,7 +20,7 @@ import socket
 import sys
 import traceback
 
-from . import keeper, linux, namespaces, seccomp
+from . import keeper, linux, namespaces, seccomp, wire
 
 _MESSAGE_SIZE = 1 << 16
 
@@ -105,10 +105,14 @@ class _Supervisor:
         if not data:
             os._exit(0)
         connection = socket.socket(fileno=descriptors[0])
-        if os.fork() == 0:
-            linux.close_between(3, connection.fileno())
-            linux.close_between(connection.fileno() + 1)
-            _open_session(connection, self._config, self._shell, self._filter)
+        user, group = os.getuid(), os.getgid()
+        try:
+            pid = linux.fork_into(namespaces.NEW)
+        except OSError as error:
+            _report(connection, error)
+        else:
+            if pid == 0:
+                _become_session(connection, self._config, self._shell, self._filter, (user, group))
         connection.close()
 
 
@@ -122,21 +126,24 @@ def _wait_for_children():
         os._exit(0)
 
 
-def _open_session(connection, config, shell, instructions):
-    """In a fork: leave the jail's namespaces, and leave the keeper behind in new ones. Never returns."""
+def _become_session(connection, config, shell, instructions, ids):
+    """As process 1 of a session's namespaces: furnish them and keep the session. Never returns."""
+    linux.close_between(3, connection.fileno())
+    linux.close_between(connection.fileno() + 1)
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        namespaces.enter(config["limits"])
-        if os.fork() == 0:
-            namespaces.finish_inside()
-            keeper.Keeper(connection, config, shell, instructions).run()
+        namespaces.furnish(config["limits"], *ids)
+        keeper.Keeper(connection, config, shell, instructions).run()
     except BaseException as error:  # noqa: BLE001 - there is nobody above us in this process
-        from . import wire
+        _report(connection, error)
+    os._exit(1)
 
-        detail = traceback.format_exc()
-        connection.sendall(wire.encode({"t": "failed", "error": str(error), "detail": detail}))
-        os._exit(1)
-    os._exit(0)
+
+def _report(connection, error):
+    detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    message = {"t": "failed", "error": str(error), "detail": detail}
+    with contextlib.suppress(OSError):
+        connection.sendall(wire.encode(message))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..base import Captured, CodeError, CommandResult, Execution, Outcome, Result, Stream
 
 if TYPE_CHECKING:
-    from .sandbox import Call
+    from .connection import Call
 
 _CHART = "application/vnd.e2b.chart+json"
 _TABLE = "application/vnd.e2b.table+json"

@@ -18,7 +18,7 @@ from ..errors import ProofboxError, SandboxUnavailable
 from . import cgroups, environments, host
 from .environments import DEFAULT_PACKAGES, Environment
 from .jail import Jail
-from .sandbox import LocalSandbox, connect
+from .sandbox import LocalSandbox
 
 logger = logging.getLogger(__name__)
 
@@ -135,10 +135,9 @@ class LocalBackend:
     ) -> LocalSandbox:
         jail.sessions += 1
         try:
-            connection, first = await connect(await jail.connect())
+            connection, first = await jail.open()
             if first["t"] != "ready":
-                if connection.transport is not None:
-                    connection.transport.abort()
+                connection.abort()
                 raise await self._failure(jail, first)
         except BaseException:
             jail.sessions -= 1

@@ -9,11 +9,13 @@ import sys
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..base import Limits
 from ..errors import SandboxUnavailable
 from . import launch, plan
 from .cgroups import Cgroup
+from .connection import Connection, connect
 from .environments import Environment
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ PRELOAD = (
     "matplotlib_inline.backend_inline",
     "e2b_charts",
 )
+_SPARES = 2
 _STDERR_KEPT = 8192
 _EXIT_SECONDS = 5.0
 _NOBODY = 65534
@@ -44,6 +47,9 @@ class Jail:
         self.cgroup = cgroup
         self._process = process
         self._control = control
+        self._spares: list[tuple[Connection, dict[str, Any]]] = []
+        self._opening = 0
+        self._filling: asyncio.Task[None] | None = None
         self._held = ExitStack()
         self._stderr = b""
         self._reading = asyncio.create_task(self._read_stderr())
@@ -92,12 +98,43 @@ class Jail:
         """How many of its processes were killed for lack of memory so far; 0 where nobody counts."""
         return self.cgroup.oom_kills() if self.cgroup is not None else 0
 
-    async def connect(self) -> socket.socket:
-        """A socket to the keeper of a new session, which says `ready` or `failed` first.
+    async def open(self) -> tuple[Connection, dict[str, Any]]:
+        """A new session's keeper and its first message: `ready`, `failed`, or `gone`.
+
+        One is kept ready, so that a session usually starts with what waits already.
 
         Raises:
-            SandboxUnavailable: the jail is gone; nothing was started.
+            SandboxUnavailable: the jail is gone or does not answer; nothing was started.
         """
+        while self._spares:
+            spare = self._spares.pop()
+            if not spare[0].lost:
+                self._refill()
+                return spare
+        self._opening += 1
+        try:
+            return await connect(await self._connect())
+        finally:
+            self._opening -= 1
+            self._refill()
+
+    def _refill(self) -> None:
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(self._fill())
+
+    async def _fill(self) -> None:
+        # Whoever waits for a session goes first.
+        while self.alive and not self._opening and len(self._spares) < _SPARES:
+            try:
+                connection, first = await connect(await self._connect())
+            except SandboxUnavailable:
+                return
+            if first["t"] != "ready":
+                connection.abort()
+                return
+            self._spares.append((connection, first))
+
+    async def _connect(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -122,6 +159,10 @@ class Jail:
 
     async def close(self) -> None:
         """End it and everything in it. Idempotent."""
+        if self._filling is not None:
+            self._filling.cancel()
+        while self._spares:
+            self._spares.pop()[0].abort()
         self._control.close()
         try:
             async with asyncio.timeout(_EXIT_SECONDS):

@@ -1,97 +1,22 @@
 """A session in a jail, as the port's `Sandbox`: the client of its keeper."""
 
 import asyncio
-import codecs
 import itertools
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import anyio
 
-from ..base import CommandResult, Execution, FileInfo, OnOutput, Stream
+from ..base import CommandResult, Execution, FileInfo, OnOutput
 from ..errors import InvalidInput, SandboxUnavailable
 from ..guest import wire
 from . import answers
+from .connection import LOST, Call, Connection
 
-_READY_SECONDS = 60.0
 _FILE_SECONDS = 30.0
 # The keeper ends things at the deadline, a second later if it must kill; past this it is itself lost.
 _BACKSTOP_SECONDS = 15.0
 _CHUNK = 1024**2
-_LOST = (
-    "The sandbox was lost while it worked: its process on this machine is gone. Its variables and files "
-    "are lost too. Start again in a new session."
-)
-
-
-@dataclass
-class Call:
-    """One request under way and what has come back so far."""
-
-    number: int
-    on_output: OnOutput | None
-    done: "asyncio.Future[tuple[dict[str, Any], bytes]]"
-    output: dict[Stream, bytearray] = field(
-        default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()}
-    )
-    tails: dict[Stream, bytes] = field(default_factory=dict[Stream, bytes])
-    displays: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    _decoders: dict[Stream, codecs.IncrementalDecoder] = field(
-        default_factory=dict[Stream, codecs.IncrementalDecoder]
-    )
-
-    def take(self, message: dict[str, Any], body: bytes) -> None:
-        """A frame that belongs to this call."""
-        match message["t"]:
-            case "out":
-                self._take_output(message["s"], body)
-            case "tail":
-                self.tails[message["s"]] = body
-            case "display":
-                self.displays.append(message)
-            case "done" if not self.done.done():
-                self.done.set_result((message, body))
-            case _:
-                pass
-
-    def _take_output(self, stream: Stream, body: bytes) -> None:
-        self.output[stream] += body
-        if self.on_output is None:
-            return
-        if stream not in self._decoders:
-            self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
-        if text := self._decoders[stream].decode(body):
-            self.on_output(stream, text)
-
-
-class _Connection(asyncio.Protocol):
-    """Frames from the keeper, handed to the call under way."""
-
-    def __init__(self, ready: "asyncio.Future[dict[str, Any]]") -> None:
-        self.transport: asyncio.Transport | None = None
-        self.call: Call | None = None
-        self.lost = False
-        self._ready = ready
-        self._reader = wire.FrameReader()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        for message, body in self._reader.feed(data):
-            if not self._ready.done():
-                self._ready.set_result(message)
-            elif self.call is not None and message.get("id") == self.call.number:
-                self.call.take(message, body)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = True
-        if not self._ready.done():
-            self._ready.set_result({"t": "gone"})
-        if self.call is not None and not self.call.done.done():
-            self.call.done.set_exception(SandboxUnavailable(_LOST, may_have_started=True))
 
 
 class LocalSandbox:
@@ -99,7 +24,7 @@ class LocalSandbox:
 
     def __init__(
         self,
-        connection: _Connection,
+        connection: Connection,
         *,
         name: str,
         python: str,
@@ -190,13 +115,12 @@ class LocalSandbox:
 
     async def keep_alive(self, seconds: float) -> None:
         if self._connection.lost or self._closed:
-            raise SandboxUnavailable(_LOST)
+            raise SandboxUnavailable(LOST)
 
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            if self._connection.transport is not None:
-                self._connection.transport.abort()
+            self._connection.abort()
             await self._on_close()
 
     async def _file_request(
@@ -215,7 +139,7 @@ class LocalSandbox:
     ) -> tuple[Call, dict[str, Any], bytes]:
         async with self._lock:
             if self._closed or self._connection.lost or self._connection.transport is None:
-                raise SandboxUnavailable(_LOST)
+                raise SandboxUnavailable(LOST)
             done: asyncio.Future[tuple[dict[str, Any], bytes]]
             done = asyncio.get_running_loop().create_future()
             call = Call(next(self._numbers), on_output, done)
@@ -231,7 +155,7 @@ class LocalSandbox:
                 self._connection.call = None
             if not finished:
                 await self.close()
-                raise SandboxUnavailable(_LOST, may_have_started=True)
+                raise SandboxUnavailable(LOST, may_have_started=True)
             return call, *done.result()
 
     async def _stop(self, call: Call) -> None:
@@ -244,29 +168,3 @@ class LocalSandbox:
             await self.close()
         elif not call.done.cancelled():
             call.done.exception()  # seen, so that asyncio does not complain
-
-
-async def connect(
-    connected: socket.socket,
-) -> tuple[_Connection, dict[str, Any]]:
-    """Take over a socket to a keeper; its first message, `gone` if it hung up instead.
-
-    Raises:
-        SandboxUnavailable: no word within a minute.
-    """
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[dict[str, Any]] = loop.create_future()
-    connected.setblocking(False)
-    transport, connection = await loop.create_unix_connection(
-        lambda: _Connection(ready), sock=connected
-    )
-    try:
-        async with asyncio.timeout(_READY_SECONDS):
-            return connection, await ready
-    except BaseException as error:
-        transport.abort()
-        if isinstance(error, TimeoutError):
-            raise SandboxUnavailable(
-                "The local sandbox did not start within a minute. The machine may be overloaded."
-            ) from error
-        raise

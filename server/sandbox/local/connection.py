@@ -1,0 +1,116 @@
+"""The socket to a session's keeper, as asyncio sees it."""
+
+import asyncio
+import codecs
+import socket
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..base import OnOutput, Stream
+from ..errors import SandboxUnavailable
+from ..guest import wire
+
+_READY_SECONDS = 60.0
+LOST = (
+    "The sandbox was lost while it worked: its process on this machine is gone. Its variables and files "
+    "are lost too. Start again in a new session."
+)
+
+
+@dataclass
+class Call:
+    """One request under way and what has come back so far."""
+
+    number: int
+    on_output: OnOutput | None
+    done: "asyncio.Future[tuple[dict[str, Any], bytes]]"
+    output: dict[Stream, bytearray] = field(
+        default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()}
+    )
+    tails: dict[Stream, bytes] = field(default_factory=dict[Stream, bytes])
+    displays: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    _decoders: dict[Stream, codecs.IncrementalDecoder] = field(
+        default_factory=dict[Stream, codecs.IncrementalDecoder]
+    )
+
+    def take(self, message: dict[str, Any], body: bytes) -> None:
+        """A frame that belongs to this call."""
+        match message["t"]:
+            case "out":
+                self._take_output(message["s"], body)
+            case "tail":
+                self.tails[message["s"]] = body
+            case "display":
+                self.displays.append(message)
+            case "done" if not self.done.done():
+                self.done.set_result((message, body))
+            case _:
+                pass
+
+    def _take_output(self, stream: Stream, body: bytes) -> None:
+        self.output[stream] += body
+        if self.on_output is None:
+            return
+        if stream not in self._decoders:
+            self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
+        if text := self._decoders[stream].decode(body):
+            self.on_output(stream, text)
+
+
+class Connection(asyncio.Protocol):
+    """Frames from the keeper, handed to the call under way."""
+
+    def __init__(self, ready: "asyncio.Future[dict[str, Any]]") -> None:
+        self.transport: asyncio.Transport | None = None
+        self.call: Call | None = None
+        self.lost = False
+        self._ready = ready
+        self._reader = wire.FrameReader()
+
+    def abort(self) -> None:
+        """Hang up; the keeper kills the session."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        for message, body in self._reader.feed(data):
+            if not self._ready.done():
+                self._ready.set_result(message)
+            elif self.call is not None and message.get("id") == self.call.number:
+                self.call.take(message, body)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        if not self._ready.done():
+            self._ready.set_result({"t": "gone"})
+        if self.call is not None and not self.call.done.done():
+            self.call.done.set_exception(SandboxUnavailable(LOST, may_have_started=True))
+
+
+async def connect(
+    connected: socket.socket,
+) -> tuple[Connection, dict[str, Any]]:
+    """Take over a socket to a keeper; its first message, `gone` if it hung up instead.
+
+    Raises:
+        SandboxUnavailable: no word within a minute.
+    """
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[dict[str, Any]] = loop.create_future()
+    connected.setblocking(False)
+    transport, connection = await loop.create_unix_connection(
+        lambda: Connection(ready), sock=connected
+    )
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            return connection, await ready
+    except BaseException as error:
+        transport.abort()
+        if isinstance(error, TimeoutError):
+            raise SandboxUnavailable(
+                "The local sandbox did not start within a minute. The machine may be overloaded."
+            ) from error
+        raise

@@ -105,7 +105,10 @@ def _e2b(settings: Settings, on_progress: OnProgress) -> Backend:
     return E2BBackend(
         api_key=settings.e2b_api_key,
         packages=settings.packages or (),
-        max_sandboxes=settings.max_sessions,
+        template=settings.e2b_template,
+        create_rate=settings.e2b_create_rate,
+        max_sandboxes=settings.e2b_sandboxes,
+        max_age_seconds=settings.e2b_max_age_seconds,
     )
 
 

@@ -5,6 +5,7 @@ variables (`PROOFBOX_IDLE_SECONDS`), of flags (`--idle-seconds`) and the README'
 """
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -43,17 +44,27 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(low: float, high: float) -> Callable[[str], float]:
+def _number(low: float, high: float, unit: str = "") -> Callable[[str], float]:
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
-            value = -1.0
+            value = math.nan
         if not low <= value <= high:
-            raise ValueError(f"must be a number of seconds from {low:g} to {high:g}")
+            raise ValueError(f"must be a number{unit} from {low:g} to {high:g}")
         return value
 
     return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    return _number(low, high, " of seconds")
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./:-]*", text):
+        raise ValueError("must be a name of letters, digits and the signs _ . / : -")
+    return text
 
 
 _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
@@ -144,7 +155,7 @@ class Settings:
         900.0, _seconds(1, _DAY), "900", "A session that is not used for so long is closed."
     )
     max_age_seconds: float = _setting(
-        3000.0, _seconds(60, _DAY), "3000", "A sandbox older than this is replaced by a new one."
+        21_600.0, _seconds(60, _DAY), "21600", "A sandbox older than this is replaced by a new one."
     )
     max_sessions: int = _setting(
         32, _whole(1, 1000), "32", "Open sessions; above it the longest idle one is closed."
@@ -152,6 +163,18 @@ class Settings:
     queue: int = _setting(16, _whole(0, 1000), "16", "Calls that may wait for a free session.")
     queue_seconds: float = _setting(
         30.0, _seconds(0, 600), "30", "How long such a call waits before it is told 'busy'."
+    )
+    e2b_template: str | None = _setting(
+        None, _name, "E2B's code interpreter", "The E2B template that sandboxes start from."
+    )
+    e2b_sandboxes: int = _setting(
+        20, _whole(1, 10_000), "20", "Sandboxes at one time that the E2B plan allows."
+    )
+    e2b_create_rate: float = _setting(
+        1.0, _number(0.01, 1000), "1", "New sandboxes a second that the E2B plan allows."
+    )
+    e2b_max_age_seconds: float = _setting(
+        3600.0, _seconds(60, 30 * _DAY), "3600", "The longest life that the E2B plan allows."
     )
     cache_dir: Path | None = _setting(  # noqa: RUF009 - it makes a field
         None, _folder, "the user's cache directory", "Where built Python environments are kept."

@@ -22,10 +22,11 @@ Tell = Callable[[float, str], Awaitable[None]]
 class Feed:
     """Takes output as it arrives, without blocking, and remembers the end of each stream.
 
-    `listener` hears everything too.
+    `listener` hears everything too. `started`: a sandbox was found and the code is on its way.
     """
 
     def __init__(self, listener: OnOutput | None = None) -> None:
+        self.started = False
         self.heard: dict[Stream, str] = {"stdout": "", "stderr": ""}
         self._listener = listener
         self._newest: Stream = "stdout"
@@ -59,15 +60,21 @@ async def reporting(
     heartbeat: float = HEARTBEAT_SECONDS,
     interval: float = INTERVAL_SECONDS,
 ) -> AsyncGenerator[None]:
-    """Report progress for as long as the block runs. `waiting_for` speaks while there is no output."""
+    """Tell of progress for as long as the block runs: a new line of output, or of `waiting_for`
+    until the code starts, at most every `interval` seconds, and something every `heartbeat` seconds.
+    """
     start = time.monotonic()
 
     async def pump() -> None:
+        told, when = "", start
         while True:
-            await feed.wait(heartbeat)
-            elapsed = time.monotonic() - start
-            await tell(elapsed, feed.line() or waiting_for() or f"running for {elapsed:.0f} s")
-            await anyio.sleep(interval)
+            await feed.wait(interval)
+            now = time.monotonic()
+            line = feed.line() or ("" if feed.started else waiting_for())
+            if (line and line != told) or now - when >= heartbeat:
+                told, when = line, now
+                await tell(now - start, line or f"running for {now - start:.0f} s")
+                await anyio.sleep(interval)
 
     tasks = anyio.create_task_group()
     await tasks.__aenter__()

@@ -78,6 +78,7 @@ async def _work(
     # Between two calls of a session nothing but what the first left running changes files.
     if known is None or files or lease.state != "continued":
         known = await snapshot(sandbox)
+    feed.started = True
     execution = await sandbox.run_code(
         request.code,
         language=request.language,

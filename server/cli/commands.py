@@ -1,0 +1,249 @@
+"""The `proofbox` command: parses arguments and calls the same functions as the tools.
+
+Nothing heavy is imported here, so that `--help` is quick and a server starts as fast as `mcp` does.
+"""
+
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+
+from ..sandbox import InvalidInput, ProofboxError
+from ..settings import OPTIONS, Settings, SettingsError, read_settings
+
+logger = logging.getLogger(__name__)
+
+PASSED, FAILED, USAGE, ERRORED, SKIPPED = 0, 1, 2, 3, 4
+EXIT_CODES = {"passed": PASSED, "failed": FAILED, "errored": ERRORED, "skipped": SKIPPED}
+_LANGUAGES = {
+    ".py": "python",
+    ".sh": "bash",
+    ".js": "javascript",
+    ".mjs": "javascript",
+    ".ts": "typescript",
+    ".r": "r",
+    ".java": "java",
+}
+
+Command = Callable[..., Any]
+T = TypeVar("T")
+
+
+def with_settings(command: Command) -> Command:
+    """Give a command a flag for every setting, and `settings` instead of them."""
+
+    @click.pass_context
+    @functools.wraps(command)
+    def wrapped(ctx: click.Context, /, **given: Any) -> Any:
+        flags = {option.name: given.pop(option.name) for option in OPTIONS}
+        outer: dict[str, str | None] = (ctx.parent.obj if ctx.parent else None) or {}
+        ctx.obj = outer | {name: value for name, value in flags.items() if value is not None}
+        if isinstance(ctx.command, click.Group) and ctx.invoked_subcommand:
+            return None
+        settings = read_settings(os.environ, ctx.obj)
+        _log_to_stderr(settings.log_level)
+        return command(settings, **given)
+
+    for option in reversed(OPTIONS):
+        shown = f"{option.help} [{option.variable}; default: {option.default}]"
+        click.option(option.flag, option.name, metavar="VALUE", help=shown)(wrapped)
+    return wrapped
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="proofbox", message="%(version)s")
+@with_settings
+def cli(settings: Settings) -> int:
+    """Run code in a sandbox before you trust it. Without a command: serve MCP on stdio."""
+    return _serve_stdio(settings)
+
+
+@cli.command()
+@click.option("--http", is_flag=True, help="Serve HTTP on 127.0.0.1 instead of stdio.")
+@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="For --http; 0: any.")
+@click.option("--json", "as_json", is_flag=True, help="Announce the address of --http as JSON.")
+@with_settings
+def serve(settings: Settings, *, http: bool, port: int, as_json: bool) -> int:
+    """Serve MCP to a client on stdio, or over HTTP to clients on this machine."""
+    if not http:
+        return _serve_stdio(settings)
+    from ..app import create_server
+    from ..transports import loopback, serve_http
+
+    try:
+        listener = loopback(port)
+    except OSError as error:
+        raise click.UsageError(f"Port {port} cannot be had: {error.strerror}.") from error
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+    click.echo(json.dumps({"url": url}) if as_json else f"proofbox serves {url}", err=not as_json)
+    _in_event_loop(lambda: serve_http(create_server(settings), listener))
+    return PASSED
+
+
+@cli.command()
+@click.argument("file", required=False, type=click.File("r", encoding="utf-8"))
+@click.option("-c", "--code", help="Code to run instead of a file.")
+@click.option("-l", "--language", help="Default: by the name of the file, else python.")
+@click.option("-t", "--timeout", "timeout", default=30.0, show_default=True, help="Seconds.",
+              type=click.FloatRange(0, 600, min_open=True))  # fmt: skip
+@click.option(
+    "-p", "--package", "packages", multiple=True, help="A requirement to add; repeatable."
+)
+@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
+@click.option("--save", type=click.Path(file_okay=False), help="Folder for the plots that it made.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@with_settings
+def run(settings: Settings, **given: Any) -> int:
+    """Run a FILE (`-` is stdin) or -c CODE once, in a fresh sandbox.
+
+    The exit code is the verdict: 0 passed, 1 failed, 2 bad usage or input, 3 errored (nothing is
+    known about the code), 4 skipped (nothing ran).
+    """
+    file, code = given["file"], given["code"]
+    if (file is None) == (code is None):
+        raise click.UsageError("Give either a FILE (`-` is stdin) or -c CODE.")
+    suffix = os.path.splitext(file.name)[1].lower() if file else ""
+    from .run import run_once
+
+    return EXIT_CODES[
+        _in_event_loop(
+            lambda: run_once(
+                settings,
+                code=_read(file) if file else code,
+                language=given["language"] or _LANGUAGES.get(suffix, "python"),
+                timeout_seconds=given["timeout"],
+                packages=given["packages"],
+                env=dict(_pair(item) for item in given["env"]),
+                save=given["save"],
+                as_json=given["as_json"],
+            )
+        )
+    ]
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@with_settings
+def doctor(settings: Settings, *, as_json: bool) -> int:
+    """Say where code would run and why, try to break out of it, and list the limits in force.
+
+    Exit code 0: all is well. 1: a probe got out, or a limit does not hold. 3: no sandbox starts.
+    """
+    from ..app import open_app
+    from .doctor import examine
+
+    findings = _in_event_loop(
+        lambda: examine(settings, lambda: open_app(settings, on_progress=_progress))
+    )
+    click.echo(findings.as_json() if as_json else findings.as_text())
+    return findings.exit_code
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the exchange as JSON.")
+@with_settings
+def demo(settings: Settings, *, as_json: bool) -> int:
+    """Start the server as a child, drive it with a real MCP client, and show the exchange.
+
+    Exit code 0 only if every step gave what it should; 1 if one did not, 3 if the server did not
+    start.
+    """
+    from .demo import show
+
+    flags: dict[str, str] = click.get_current_context().obj
+    given = [
+        word
+        for option in OPTIONS
+        if option.name in flags
+        for word in (option.flag, flags[option.name])
+    ]
+    del settings
+    return _in_event_loop(lambda: show(given, as_json=as_json))
+
+
+def _serve_stdio(settings: Settings) -> int:
+    from ..app import create_server
+    from ..transports import serve_stdio
+
+    _in_event_loop(
+        lambda: serve_stdio(lambda on_closed: create_server(settings, on_closed=on_closed))
+    )
+    return PASSED
+
+
+def _in_event_loop(work: Callable[[], Awaitable[T]]) -> T:
+    import anyio
+
+    return anyio.run(work)
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    # Other people's libraries say more than anybody wants to know.
+    logging.getLogger("proofbox").setLevel(level.upper())
+    if level == "debug":
+        logging.getLogger().setLevel(logging.INFO)
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _read(file: Any) -> str:
+    try:
+        return file.read()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file.name} is not UTF-8 text, so it cannot be run.") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--env takes NAME=VALUE, not {text!r}.")
+    return name, value
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(_exit_code(sys.argv[1:]))
+
+
+def _exit_code(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        return cli.main(arguments, prog_name="proofbox", standalone_mode=False) or PASSED
+    except click.ClickException as error:
+        if as_json:
+            _complain(error.format_message(), as_json=True)
+        else:
+            error.show()
+        return error.exit_code
+    except (SettingsError, InvalidInput) as error:
+        _complain(str(error), as_json=as_json)
+        return USAGE
+    except ProofboxError as error:
+        _complain(str(error), as_json=as_json)
+        return ERRORED
+    except (KeyboardInterrupt, click.Abort):
+        return 130
+    except Exception:
+        logger.exception("proofbox failed")
+        _complain("proofbox failed in a way it should not have; see above.", as_json=as_json)
+        return ERRORED
+
+
+def _complain(message: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"verdict": "errored", "reason": message}))
+    else:
+        click.echo(f"proofbox: {message}", err=True)

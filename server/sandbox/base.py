@@ -148,6 +148,75 @@ class FileInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A piece of Python in a program. Its first line is line `line` of the file `name` in tracebacks.
+
+    `mode` is `exec`, where the value of a last expression is kept apart, or `single`, where the value of
+    every expression statement is printed as the interactive prompt prints it. `timeout` is in seconds,
+    None for the program's own.
+    """
+
+    code: str
+    name: str = "<cell>"
+    line: int = 1
+    mode: Literal["exec", "single"] = "exec"
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the workflows run by the hundred: cells that share one namespace, or a command.
+
+    It starts in an empty home directory of its own, with `files` written into it and `env` added to
+    its environment. `timeout` bounds all of it, in seconds.
+    """
+
+    id: str
+    cells: tuple[Cell, ...] = ()
+    command: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class CellResult:
+    """What happened to one cell. `value` is the repr of its last expression, None where it had none.
+
+    `seconds` is wall time; `cpu_seconds` and `peak_bytes` (growth of the resident set) are the program's
+    own word, good for reports and for no verdict.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    error: CodeError | None = None
+    stdout: Captured = field(default_factory=Captured)
+    stderr: Captured = field(default_factory=Captured)
+    value: str | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramResult:
+    """What happened to a program, final: nothing that it started is alive.
+
+    `outcome` is `completed` only if every cell ran to its end (or the command exited with 0); otherwise
+    it is that of the cell that ended it, and `cells` has the results up to and including that one.
+    For a command `exit_code` is set where it exited, and `cells` has one entry with its output.
+    """
+
+    id: str
+    outcome: Outcome
+    reason: str = ""
+    cells: tuple[CellResult, ...] = ()
+    exit_code: int | None = None
+    seconds: float = 0.0
+    isolation: Literal["namespaces", "process"] = "namespaces"
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxRequest:
     """What a new sandbox must be.
 

@@ -4,8 +4,13 @@ A frame is two big-endian 32-bit lengths, a JSON object, and bytes that belong t
 connection use this module; the host imports it too.
 """
 
+from __future__ import annotations
+
 import json
 import struct
+from typing import Any, cast
+
+Message = dict[str, Any]  # what JSON objects are, before anybody looked into them
 
 HEADER = struct.Struct("!II")
 MAX_FRAME = 64 * 1024**2
@@ -15,7 +20,7 @@ class WireError(Exception):
     """The peer does not speak the protocol."""
 
 
-def encode(message, body=b""):
+def encode(message: Message, body: bytes = b"") -> bytes:
     """The bytes of one frame."""
     text = json.dumps(message, separators=(",", ":")).encode()
     return HEADER.pack(len(text), len(body)) + text + body
@@ -27,14 +32,14 @@ class FrameReader:
     Raises WireError for a frame larger than `limit` bytes or a message that is no JSON object.
     """
 
-    def __init__(self, limit=MAX_FRAME):
+    def __init__(self, limit: int = MAX_FRAME) -> None:
         self.limit = limit
         self._buffer = bytearray()
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> list[tuple[Message, bytes]]:
         """Add received bytes; the list of frames that are now complete."""
         self._buffer += data
-        frames = []
+        frames: list[tuple[Message, bytes]] = []
         while len(self._buffer) >= HEADER.size:
             text_size, body_size = HEADER.unpack_from(self._buffer)
             end = HEADER.size + text_size + body_size
@@ -50,11 +55,11 @@ class FrameReader:
         return frames
 
 
-def _parse(text):
+def _parse(text: bytearray) -> Message:
     try:
         message = json.loads(text)
     except ValueError as error:
         raise WireError("not JSON") from error
     if not isinstance(message, dict):
         raise WireError("not an object")
-    return message
+    return cast("Message", message)

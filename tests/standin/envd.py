@@ -30,6 +30,26 @@ from .machine import HOME, Machine
 _CHUNK = 65536
 
 
+class Events:
+    """What happens to a process, for as long as somebody listens."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[process_pb.ProcessEvent] = asyncio.Queue(maxsize=64)
+        self._listened = True
+
+    async def get(self) -> process_pb.ProcessEvent:
+        return await self._queue.get()
+
+    async def put(self, event: process_pb.ProcessEvent) -> None:
+        if self._listened:
+            await self._queue.put(event)
+
+    def abandon(self) -> None:
+        self._listened = False
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
+
 class Process(process_connect.Process):
     """The process service of one sandbox."""
 
@@ -56,20 +76,23 @@ class Process(process_connect.Process):
         config = request.process or process_pb.ProcessConfig()
         cwd = config.cwd or HOME
         await self._check_directory(cwd)
-        events: asyncio.Queue[process_pb.ProcessEvent] = asyncio.Queue(maxsize=64)
+        events = Events()
         milliseconds = ctx.timeout_ms
         pid, done = await self._spawn(config, cwd, events)
         if milliseconds is not None:
             self._run(self._kill_later(pid, milliseconds / 1000, done))
         started = process_pb.ProcessEvent.StartEvent(pid=pid)
-        yield _response(process_pb.ProcessEvent(event=Oneof("start", started)))
-        if self._faults.take("start_drop"):
-            raise ConnectError(Code.UNAVAILABLE, "the connection to the sandbox ended")
-        while True:
-            event = await events.get()
-            yield _response(event)
-            if event.event is not None and event.event.field == "end":
-                return
+        try:
+            yield _response(process_pb.ProcessEvent(event=Oneof("start", started)))
+            if self._faults.take("start_drop"):
+                raise ConnectError(Code.UNAVAILABLE, "the connection to the sandbox ended")
+            while True:
+                event = await events.get()
+                yield _response(event)
+                if event.event is not None and event.event.field == "end":
+                    return
+        finally:
+            events.abandon()
 
     async def _check_directory(self, cwd: str) -> None:
         try:
@@ -82,7 +105,7 @@ class Process(process_connect.Process):
         self,
         config: process_pb.ProcessConfig,
         cwd: str,
-        events: asyncio.Queue[process_pb.ProcessEvent],
+        events: Events,
     ) -> tuple[int, asyncio.Event]:
         out, out_end = os.pipe()
         err, err_end = os.pipe()
@@ -112,7 +135,7 @@ class Process(process_connect.Process):
         pid: int,
         wait: Callable[[], Awaitable[int]],
         streams: dict[str, int],
-        events: asyncio.Queue[process_pb.ProcessEvent],
+        events: Events,
         done: asyncio.Event,
     ) -> None:
         readers = [
@@ -166,7 +189,7 @@ def _response(event: process_pb.ProcessEvent) -> process_pb.StartResponse:
     return process_pb.StartResponse(event=event)
 
 
-async def _pump(name: Any, descriptor: int, events: asyncio.Queue[process_pb.ProcessEvent]) -> None:
+async def _pump(name: Any, descriptor: int, events: Events) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     transport, _ = await loop.connect_read_pipe(
@@ -191,9 +214,7 @@ class Filesystem(filesystem_connect.Filesystem):
         return filesystem_pb.StatResponse(entry=_entry(answer["entry"]))
 
     async def list_dir(self, request: filesystem_pb.ListDirRequest, ctx: Any, /) -> Any:
-        answer = await self._ask(
-            "list", path=_absolute(request.path), depth=max(request.depth, 1)
-        )
+        answer = await self._ask("list", path=_absolute(request.path), depth=max(request.depth, 1))
         return filesystem_pb.ListDirResponse(entries=[_entry(one) for one in answer["entries"]])
 
     async def make_dir(self, request: filesystem_pb.MakeDirRequest, ctx: Any, /) -> Any:

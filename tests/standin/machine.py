@@ -61,7 +61,14 @@ class Machine:
         user = next(_users) if os.getuid() == 0 else 1000
         self._bwrap = await asyncio.create_subprocess_exec(
             *self._jail(),
-            *(sys.executable, "-I", "-S", "/opt/standin/agent.py", str(user), str(self.size.memory)),
+            *(
+                sys.executable,
+                "-I",
+                "-S",
+                "/opt/standin/agent.py",
+                str(user),
+                str(self.size.memory),
+            ),
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )

@@ -137,7 +137,7 @@ class StandIn:
         if headers.get("x-access-token") != instance.access_token and path != "/health":
             return JSONResponse({"code": 401, "message": "unauthorized"}, status_code=401)
         if path.startswith("/process.Process"):
-            return instance.process_app
+            return _until_left(instance.process_app)
         if path.startswith("/filesystem.Filesystem"):
             return instance.filesystem_app
         return _asgi(lambda request: _envd_http(instance, request))
@@ -222,6 +222,31 @@ _SERVER_ERRORS = {
 async def _line(send: Send, message: Message) -> None:
     data = json.dumps(message).encode() + b"\n"
     await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _until_left(app: ASGIApp) -> ASGIApp:
+    """The application, cancelled when its client leaves, as Go's servers do."""
+
+    async def cancellable(scope: Scope, receive: Receive, send: Send) -> None:
+        messages: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def feed() -> None:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return
+                messages.put_nowait(message)
+
+        working = asyncio.ensure_future(app(scope, messages.get, send))
+        leaving = asyncio.create_task(feed())
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (working, leaving):
+                task.cancel()
+            await asyncio.gather(working, leaving, return_exceptions=True)
+
+    return cancellable
 
 
 async def _left(receive: Receive) -> None:

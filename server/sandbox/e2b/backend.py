@@ -11,13 +11,14 @@ from typing import Literal
 import anyio
 import e2b
 from e2b.sandbox.sandbox_api import SandboxNetworkOpts, SandboxQuery
-from e2b_code_interpreter import AsyncSandbox, Context
+from e2b_code_interpreter import Context
 
 from ..base import SandboxRequest
 from ..errors import SandboxError, SandboxRejected, SandboxUnavailable
 from . import packages
 from .admission import Admission
-from .cells import look
+from .bounded import AsyncSandbox
+from .cells import settle_in
 from .failures import creation_failure, translated
 from .replica import APP, KEY, Replica
 from .sandbox import LANGUAGES, E2BSandbox
@@ -219,7 +220,7 @@ class E2BBackend:
                 "built from it."
             )
         with translated("start the interpreter"):
-            surroundings = await look(sdk, python, _BOOT_SECONDS)
+            surroundings = await settle_in(sdk, python, _BOOT_SECONDS)
         if wanted:
             await packages.install(sdk, surroundings.executable, wanted)
             if not self._allow_internet:

@@ -21,7 +21,7 @@ from ..base import Result
 from ..errors import SandboxError, SandboxUnavailable
 from . import guest, results
 from .failures import Progress, translated
-from .output import Recorder
+from .output import Flooded, Recorder
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +63,15 @@ class Kernel:
         sdk: AsyncSandbox,
         context: Context,
         language: str,
+        *,
         kill_young: Callable[[float], Awaitable[None]],
+        prepare: Callable[[], Awaitable[None]],
     ) -> None:
         self._sdk = sdk
         self._context = context
         self._language = language
         self._kill_young = kill_young
+        self._prepare = prepare
         self._unsettled_since: float | None = None
         self._lost = False
 
@@ -100,7 +103,9 @@ class Kernel:
     async def died(self) -> None:
         """To be called when the server said that the kernel died: waits for the new one."""
         self._lost = True
-        if not await self._answers(_RESTART_SECONDS, Progress(begun=True)):
+        if await self._answers(_RESTART_SECONDS, Progress(begun=True)):
+            await self._prepare()
+        else:
             await self._restart(Progress(begun=True))
 
     async def restore(self, code: str) -> None:
@@ -117,8 +122,7 @@ class Kernel:
 
         def on_result(result: E2BResult) -> None:
             recorder.charge(results.size(result))
-            if not recorder.flooded:
-                cell.results.append(results.convert(result))
+            cell.results.append(results.convert(result))
 
         def on_stdout(message: OutputMessage) -> None:
             recorder.write("stdout", message.line)
@@ -126,10 +130,9 @@ class Kernel:
         def on_stderr(message: OutputMessage) -> None:
             recorder.write("stderr", message.line)
 
-        with translated("run the code", Progress(sent=True)):
-            # The SDK's own timeout comes at twice its time, and reads like a dead sandbox.
-            with anyio.move_on_after(seconds) as scope:
-                recorder.stop = scope.cancel
+        # The SDK's own timeout comes at twice its time, and reads like a dead sandbox.
+        with translated("run the code", Progress(sent=True)), anyio.move_on_after(seconds) as scope:
+            try:
                 execution = await self._sdk.run_code(
                     code,
                     context=self._context,
@@ -138,10 +141,13 @@ class Kernel:
                     on_result=on_result,
                     timeout=0,
                 )
+            except Flooded:
+                cell.ended = "flood"
+            else:
                 cell.error, cell.number = execution.error, execution.execution_count
         cell.seconds = time.monotonic() - started
         if scope.cancelled_caught:
-            cell.ended = "flood" if recorder.flooded else "deadline"
+            cell.ended = "deadline"
         return cell
 
     async def _settle_quietly(self) -> None:
@@ -184,14 +190,16 @@ class Kernel:
                 "The interpreter in the E2B sandbox could not be restarted. Start a new session.",
                 may_have_started=progress.begun,
             )
+        with translated("prepare the new interpreter", progress):
+            await self._prepare()
 
 
-async def look(sdk: AsyncSandbox, context: Context, seconds: float) -> guest.Surroundings:
-    """What the Python kernel says about itself. Raises errors of the SDK, TimeoutError, ValueError."""
+async def settle_in(sdk: AsyncSandbox, context: Context, seconds: float) -> guest.Surroundings:
+    """Prepare a new Python kernel; what it says about itself. Raises errors of the SDK, TimeoutError, ValueError."""
     printed: list[str] = []
     with anyio.fail_after(seconds):
         execution = await sdk.run_code(
-            guest.LOOK,
+            guest.SETTLE_IN,
             context=context,
             on_stdout=lambda message: printed.append(message.line),
             timeout=0,

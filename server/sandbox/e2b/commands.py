@@ -12,7 +12,7 @@ from ..base import CommandResult, Outcome
 from ..errors import SandboxError
 from . import guest
 from .failures import Progress, translated
-from .output import FLOOD, Recorder
+from .output import FLOOD, Flooded, Recorder
 
 # The SDK's limit of a command beyond ours: it only matters when proofbox is gone.
 _BACKSTOP_SECONDS = 10.0
@@ -77,8 +77,7 @@ async def _wait(
     line = guest.wrapped(
         command if isinstance(command, str) else list(command), seconds + _BACKSTOP_SECONDS
     )
-    with anyio.move_on_after(seconds) as scope:
-        recorder.stop = scope.cancel
+    with anyio.move_on_after(seconds):
         # As root, since E2B runs code as root: what code wrote a command can change.
         handle = await sdk.commands.run(
             line,
@@ -96,10 +95,12 @@ async def _wait(
             return _End(False, (await handle.wait()).exit_code)
         except e2b.CommandExitException as failed:
             return _End(False, failed.exit_code)
+        except Flooded:
+            return _End(True, None)
         finally:
             with anyio.CancelScope(shield=True):
                 await handle.disconnect()
-    return _End(recorder.flooded, None)
+    return _End(False, None)
 
 
 def _outcome(end: _End, seconds: float) -> tuple[Outcome, int | None, str]:

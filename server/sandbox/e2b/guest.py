@@ -1,4 +1,4 @@
-"""What this backend runs inside the sandbox for itself: looking around, and killing."""
+"""What this backend runs inside the sandbox for itself: settling in, looking around, killing."""
 
 import json
 import shlex
@@ -10,8 +10,40 @@ HOME = "/home/user"
 # one process only, and a lost stream kills nothing.
 MARK = "PROOFBOX_COMMAND"
 
-_LOOK = """\
-import json, os, platform, sys
+# IPython's advice after `sys.exit()` is for somebody at a prompt. And its streams send what a fifth of
+# a second printed as one message, which can be 100 MB; so pieces are cut and sent. IPython replaces
+# `write` of the stream for every cell and puts it back, hence the property.
+_SETTLE_IN = """\
+import json, os, platform, sys, warnings
+warnings.filterwarnings("ignore", "To exit: use 'exit'")
+
+def in_pieces(stream, most=65536):
+    kind = type(stream)
+    inner = stream.write
+    waiting = 0
+    def write(self):
+        whole = inner
+        def pieces(text):
+            nonlocal waiting
+            if not isinstance(text, str):
+                return whole(text)
+            for start in range(0, len(text), most):
+                waiting += len(text[start : start + most])
+                whole(text[start : start + most])
+                if waiting >= most:
+                    waiting = 0
+                    self.flush()
+            return len(text)
+        pieces.__wrapped__ = whole
+        return pieces
+    def replace(self, new):
+        nonlocal inner
+        inner = getattr(new, "__wrapped__", new)
+    stream.__class__ = type(kind.__name__, (kind,), {"write": property(write, replace)})
+
+for stream in (sys.stdout, sys.stderr):
+    if hasattr(stream, "pub_thread"):
+        in_pieces(stream)
 killed = 0
 try:
     for line in open("/proc/vmstat"):
@@ -25,7 +57,7 @@ sys.stdout.write(json.dumps({
 }))
 """
 
-LOOK = f"__import__('builtins').exec({_LOOK!r}, {{}})"
+SETTLE_IN = f"__import__('builtins').exec({_SETTLE_IN!r}, {{}})"
 
 # `young`: what was started in the last seconds beside the kernels, in their control group (in E2B's
 # machine that is the service that runs the kernels, so the system's own processes are spared).
@@ -110,7 +142,7 @@ class Surroundings:
 
 
 def surroundings(printed: str) -> Surroundings:
-    """Reads what `LOOK` printed. Raises ValueError."""
+    """Reads what `SETTLE_IN` printed. Raises ValueError."""
     try:
         return Surroundings(**json.loads(printed))
     except TypeError as error:

@@ -71,9 +71,11 @@ def _outcome(cell: Cell, timeout: float, memory: bool) -> tuple[Outcome, str]:
         )
     if cell.error.name == "SystemExit":
         return "exited", f"The code called for an exit with status {cell.error.value or 0}."
+    if not cell.error.name:
+        return "raised", f"The code ended with status {cell.error.value}."
     return "raised", f"The code raised {_headline(cell.error.name, cell.error.value)}."
 
 
 def _headline(name: str, value: str) -> str:
     first = value.strip().splitlines()[0][:200] if value.strip() else ""
-    return f"{name}: {first}" if name and first else name or f"status {first}"
+    return f"{name}: {first}" if first else name

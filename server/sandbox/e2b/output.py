@@ -1,7 +1,5 @@
 """Output as it arrives: kept head and tail, the rest counted, a flood stopped."""
 
-from collections.abc import Callable
-
 from ..base import Captured, OnOutput, Stream
 
 # What may be printed before the code is stopped, in multiples of what is kept. All of it crosses the
@@ -10,6 +8,12 @@ FLOOD = 16
 
 # Many tiny pieces cost more than their text.
 _PIECE_OVERHEAD = 64
+
+
+class Flooded(Exception):
+    """Raised in the middle of reading output. A cancelled scope would be too late: as long as data
+    is waiting to be read, the SDK's loop does not let a cancellation in.
+    """
 
 
 class Tape:
@@ -41,13 +45,11 @@ class Tape:
 
 
 class Recorder:
-    """Both streams of one call. `stop` is called once when the code will not stop printing."""
+    """Both streams of one call."""
 
     def __init__(self, limit: int, on_output: OnOutput | None) -> None:
         self.stdout = Tape(limit)
         self.stderr = Tape(limit)
-        self.flooded = False
-        self.stop: Callable[[], None] = lambda: None
         self._on_output = on_output
         self._allowance = FLOOD * limit
 
@@ -55,13 +57,12 @@ class Recorder:
         tape = self.stdout if stream == "stdout" else self.stderr
         before = tape.total
         tape.add(text)
-        self.charge(tape.total - before + _PIECE_OVERHEAD)
         if self._on_output is not None:
             self._on_output(stream, text)
+        self.charge(tape.total - before + _PIECE_OVERHEAD)
 
     def charge(self, size: int) -> None:
-        """Count `size` bytes of output or of results."""
+        """Count `size` bytes of output or of results. Raises Flooded when it is too much."""
         self._allowance -= size
-        if self._allowance < 0 and not self.flooded:
-            self.flooded = True
-            self.stop()
+        if self._allowance < 0:
+            raise Flooded

@@ -56,7 +56,7 @@ class Replica:
         if metadata.get("app") != APP:
             return False
         if metadata.get("replica") == self.name:
-            return metadata.get(KEY) not in keys
+            return metadata.get(KEY, "") not in keys
         machine, _, rest = metadata.get("replica", "").partition(".")
         process = rest.partition(".")[0]
         return machine == self._machine and process.isdecimal() and not _lives(int(process))

@@ -67,10 +67,11 @@ def _decoded(encoded: Any) -> bytes:
 def error(raised: ExecutionError, language: str, cell: int | None) -> CodeError:
     """The exception that ended cell number `cell`, without colour."""
     traceback = _COLOUR.sub("", raised.traceback)
+    if raised.name == "SystemExit":
+        return CodeError(raised.name, raised.value, None, f"SystemExit: {raised.value}")
     if language == "python":
-        return CodeError(
-            raised.name, raised.value, _python_line(traceback, cell), _cut(_lines(traceback))
-        )
+        line = _python_line(traceback, cell)
+        return CodeError(raised.name, _value(raised.value), line, _cut(_lines(traceback)))
     if language == "bash":
         # The bash kernel gives no name, and the exit status as the value.
         name = raised.name or "ExitStatus"
@@ -90,8 +91,17 @@ def _python_line(traceback: str, cell: int | None) -> int | None:
 def _lines(traceback: str) -> str:
     # The server joins IPython's list of lines without newlines.
     text = re.sub(r"^-{20,}\n?", "", traceback)
-    text = re.sub(r"\(most recent call last\)(?!\n)", "(most recent call last)\n", text)
-    return re.sub(r"(?<=\S)[ ]{2,}(?=Traceback \(most recent call last\))", ": ", text)
+    return re.sub(
+        r"^\S+ +Traceback \(most recent call last\)\n?",
+        "Traceback (most recent call last):\n",
+        text,
+        flags=re.MULTILINE,
+    )
+
+
+def _value(value: str) -> str:
+    # IPython invents a file name for each cell.
+    return re.sub(r"\(\d+\.py, (line \d+)\)$", r"(\1)", value)
 
 
 def _cut(text: str) -> str:

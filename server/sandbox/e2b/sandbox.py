@@ -14,7 +14,7 @@ from e2b_code_interpreter import AsyncSandbox, Context
 from ..base import CommandResult, Execution, FileInfo, Limits, OnOutput
 from ..errors import InvalidInput, SandboxBusy, SandboxError, SandboxUnavailable
 from . import environ, guest, transfers
-from .cells import Cell, Kernel, look
+from .cells import Cell, Kernel, settle_in
 from .commands import run as run_command
 from .failures import translated
 from .outcomes import execution_of, kernel_ended
@@ -193,7 +193,9 @@ class E2BSandbox:
                 ):
                     context = await self._sdk.create_code_context(cwd=guest.HOME, language=language)
                 self._contexts[language] = context
-            self._kernels[language] = Kernel(self._sdk, context, language, self._kill_young)
+            self._kernels[language] = Kernel(
+                self._sdk, context, language, kill_young=self._kill_young, prepare=self._prepare
+            )
         return self._kernels[language]
 
     async def _run(
@@ -213,11 +215,16 @@ class E2BSandbox:
 
     async def _died(self, kernel: Kernel) -> bool:
         """Wait for the new kernel; whether the machine killed something for want of memory."""
+        before = self._surroundings.out_of_memory_kills
         await kernel.died()
+        return self._surroundings.out_of_memory_kills > before
+
+    async def _prepare(self) -> None:
+        # The Python kernel tells for all languages what the machine killed.
         with translated("look at the new interpreter"):
-            now = await look(self._sdk, self._contexts["python"], _CONTEXT_SECONDS)
-        before, self._surroundings = self._surroundings, now
-        return now.out_of_memory_kills > before.out_of_memory_kills
+            self._surroundings = await settle_in(
+                self._sdk, self._contexts["python"], _CONTEXT_SECONDS
+            )
 
     async def _kill_young(self, seconds: float) -> None:
         await self._housekeep(guest.kill_young(self._surroundings.server, seconds))

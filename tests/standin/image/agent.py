@@ -4,6 +4,10 @@ One connection is one request: a line of JSON, file descriptors beside it, lines
 Standard library only, so that a sandbox starts quickly.
 """
 
+# pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# pyright: reportOptionalSubscript=false
+
 import json
 import os
 import resource
@@ -40,7 +44,7 @@ def spawn(connection, request, descriptors):
             env=request["env"],
             cwd=request["cwd"],
             start_new_session=request.get("session", False),
-            preexec_fn=limits(request["processes"]),
+            preexec_fn=limits(request["processes"]),  # noqa: PLW1509 - no locks are taken in it
             **identity,
         )
     except (OSError, subprocess.SubprocessError) as error:
@@ -175,7 +179,9 @@ def serve(connection):
         try:
             DOES[request["do"]](connection, request, descriptors)
         except OSError as error:
-            answer(connection, {"errno": error.errno, "message": f"{error.strerror}: {error.filename}"})
+            answer(
+                connection, {"errno": error.errno, "message": f"{error.strerror}: {error.filename}"}
+            )
 
 
 def main():

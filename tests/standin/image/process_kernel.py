@@ -3,6 +3,10 @@
 As with E2B's bash kernel, a non-zero status is an error without a name.
 """
 
+# pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# pyright: reportOptionalSubscript=false
+
 import json
 import os
 import selectors
@@ -14,7 +18,12 @@ from ipykernel.kernelbase import Kernel
 
 LANGUAGE = os.environ["STANDIN_LANGUAGE"]
 COMMANDS = {
-    "bash": ["bash", "--norc", "-c", 'trap : INT; while IFS= read -r f <&3; do . "$f"; echo $? >&4; done'],
+    "bash": [
+        "bash",
+        "--norc",
+        "-c",
+        'trap : INT; while IFS= read -r f <&3; do . "$f"; echo $? >&4; done',
+    ],
     "javascript": ["node", "/opt/standin/cells.js"],
 }
 
@@ -24,7 +33,11 @@ class ProcessKernel(Kernel):
     implementation_version = "1"
     language = LANGUAGE
     language_version = "1"
-    language_info = {"name": LANGUAGE, "mimetype": "text/plain", "file_extension": ".txt"}
+    language_info = {  # noqa: RUF012 - as the base class has it
+        "name": LANGUAGE,
+        "mimetype": "text/plain",
+        "file_extension": ".txt",
+    }
     banner = LANGUAGE
     child = None
 
@@ -48,7 +61,9 @@ class ProcessKernel(Kernel):
         os.close(down)
         os.close(up)
 
-    def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_):
+    def do_execute(
+        self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_
+    ):
         if self.child.poll() is not None:
             self.begin()
         path = f"/tmp/cell-{os.getpid()}-{self.execution_count}"
@@ -75,7 +90,12 @@ class ProcessKernel(Kernel):
                 data = {"text/plain": told["text"]}
                 content = {"data": data, "metadata": {}, "execution_count": self.execution_count}
                 self.send_response(self.iopub_socket, "execute_result", content)
-        return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}
+        return {
+            "status": "ok",
+            "execution_count": self.execution_count,
+            "payload": [],
+            "user_expressions": {},
+        }
 
     def failed(self, name, value, traceback):
         content = {"ename": name, "evalue": value, "traceback": traceback}
@@ -100,11 +120,17 @@ class ProcessKernel(Kernel):
                         wait.unregister(key.fileobj)
                         continue
                     text = data.decode(errors="replace")
-                    self.send_response(self.iopub_socket, "stream", {"name": key.data, "text": text})
+                    self.send_response(
+                        self.iopub_socket, "stream", {"name": key.data, "text": text}
+                    )
                 if any(key.data is None for key, _ in ready):
                     data = os.read(self.answers, 65536)
                     if not data:
-                        return "129" if LANGUAGE == "bash" else '{"error": "Exit", "value": "", "stack": ""}'
+                        return (
+                            "129"
+                            if LANGUAGE == "bash"
+                            else '{"error": "Exit", "value": "", "stack": ""}'
+                        )
                     answer += data
 
 

@@ -1,5 +1,9 @@
 """What E2B's kernels add to IPython's display: chart data, table data, and lists and dicts as JSON."""
 
+# pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# pyright: reportOptionalSubscript=false
+
 import json
 import sys
 
@@ -51,6 +55,15 @@ formatter = get_ipython().display_formatter  # noqa: F821 - IPython runs this fi
 formatter.formatters["e2b/data"] = Data(parent=formatter)
 formatter.formatters["e2b/chart"] = Chart(parent=formatter)
 formatter.formatters["application/json"] = Json(parent=formatter)
-for name in ("Data", "Chart", "Json", "formatter", "BaseFormatter", "JSONFormatter", "ObjectName", "Unicode"):
+for name in (
+    "Data",
+    "Chart",
+    "Json",
+    "formatter",
+    "BaseFormatter",
+    "JSONFormatter",
+    "ObjectName",
+    "Unicode",
+):
     del globals()[name]
 del name

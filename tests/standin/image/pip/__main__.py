@@ -1,17 +1,25 @@
 """Stands for pip: an index of two packages, reachable when the sandbox's network lets it be."""
 
+# pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
+# pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
+# pyright: reportOptionalSubscript=false
+
 import json
 import os
 import re
 import sys
 
-INDEX = {"tinyfact": "def factorial(n):\n    return n * factorial(n - 1) if n else 1\n", "tinytwo": ""}
+INDEX = {
+    "tinyfact": "def factorial(n):\n    return n * factorial(n - 1) if n else 1\n",
+    "tinytwo": "",
+}
 
 
 def main():
     arguments = sys.argv[1:]
     wanted = arguments[arguments.index("--") + 1 :]
-    network = json.load(open("/run/standin/network.json"))
+    with open("/run/standin/network.json") as file:
+        network = json.load(file)
     if not network["index"]:
         sys.exit("WARNING: Retrying: NewConnectionError: Temporary failure in name resolution")
     if arguments[0] != "install" or ["--only-binary", ":all:"] != arguments[1:3]:

@@ -4,6 +4,8 @@ Every function raises OSError with the kernel's errno. Numbers are from Linux's 
 every architecture, except where `seccomp` has its own tables.
 """
 
+from __future__ import annotations
+
 import ctypes
 import fcntl
 import os
@@ -32,18 +34,18 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
 
 
-def _check(result, what):
+def _check(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def unshare(flags):
+def unshare(flags: int) -> None:
     """New namespaces for this process (and, for pids, its children)."""
     _check(_libc.unshare(flags), "unshare")
 
 
-def fork_into(flags):
+def fork_into(flags: int) -> int:
     """os.fork into new namespaces: 0 in the child, which in a new pid namespace is process 1.
 
     One fork instead of the two that unshare takes, and forks are what a session costs. For a process with
@@ -51,7 +53,7 @@ def fork_into(flags):
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
-    pid = _locked_libc.syscall(
+    pid: int = _locked_libc.syscall(
         _clone_number(), ctypes.c_ulong(flags | signal.SIGCHLD), *[ctypes.c_ulong(0)] * 4
     )
     if pid == 0:
@@ -62,11 +64,11 @@ def fork_into(flags):
     return pid
 
 
-def _clone_number():
+def _clone_number() -> int:
     return 56 if os.uname().machine == "x86_64" else 220
 
 
-def mount(source, target, kind, flags=0, options=""):
+def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str = "") -> None:
     """Mount `source` on `target`; `kind` may be None for a change of flags or a bind."""
     _check(
         _libc.mount(
@@ -80,7 +82,7 @@ def mount(source, target, kind, flags=0, options=""):
     )
 
 
-def prctl(option, argument=0, argument3=0):
+def prctl(option: int, argument: int = 0, argument3: int = 0) -> None:
     """prctl with up to two arguments; pointers as integers."""
     _check(
         _libc.prctl(
@@ -94,17 +96,17 @@ def prctl(option, argument=0, argument3=0):
     )
 
 
-def set_dumpable(dumpable):
+def set_dumpable(dumpable: bool) -> None:
     """Whether /proc/<pid> of this process belongs to its user and may be inspected."""
     prctl(_PR_SET_DUMPABLE, 1 if dumpable else 0)
 
 
-def set_no_new_privileges():
+def set_no_new_privileges() -> None:
     """No exec of this process or its children ever raises its rights."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def drop_capabilities():
+def drop_capabilities() -> None:
     """Empty the bounding, ambient, inheritable, permitted and effective sets."""
     for capability in range(64):
         try:
@@ -116,14 +118,14 @@ def drop_capabilities():
     _check(_libc.capset(header, bytes(24)), "capset")
 
 
-def bring_loopback_up():
+def bring_loopback_up() -> None:
     """127.0.0.1 works in a new network namespace only after this."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING)
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
 
 
-def close_between(first, end=1 << 31):
+def close_between(first: int, end: int = 1 << 31) -> None:
     """Close every descriptor from `first` up to, not including, `end`."""
     if (
         first < end

@@ -4,6 +4,8 @@
 is the last thing before user code, and cannot be undone.
 """
 
+from __future__ import annotations
+
 import os
 import resource
 import shutil
@@ -16,7 +18,6 @@ _WRITABLE = (HOME, "/tmp", "/dev/shm")
 SHARED_CACHE = "/cache"
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 
-
 NEW = (
     linux.CLONE_NEWUSER
     | linux.CLONE_NEWNS
@@ -27,7 +28,7 @@ NEW = (
 )
 
 
-def furnish(limits, user, group):
+def furnish(limits: dict[str, int], user: int, group: int) -> None:
     """As process 1 of new namespaces: map the ids and replace all that sessions would share.
 
     Raises OSError where the kernel does not allow nesting; the message names the step.
@@ -55,14 +56,16 @@ def furnish(limits, user, group):
     os.chdir(HOME)
 
 
-def seed_caches():
+def seed_caches() -> None:
     """Copy what an earlier jail of this environment left for matplotlib: its fonts take seconds to find."""
     source = os.path.join(SHARED_CACHE, "matplotlib")
     if os.path.isdir(source) and "MPLCONFIGDIR" in os.environ:
         shutil.copytree(source, os.environ["MPLCONFIGDIR"], dirs_exist_ok=True)
 
 
-def become_unprivileged(limits, instructions, *, address_space=True):
+def become_unprivileged(
+    limits: dict[str, int], instructions: bytes, *, address_space: bool = True
+) -> None:
     """Everything that separates user code from us; in the child, right before it.
 
     `address_space` false leaves the address space unlimited, for interpreters (Node) that reserve far
@@ -91,13 +94,13 @@ def become_unprivileged(limits, instructions, *, address_space=True):
     signal.set_wakeup_fd(-1)
 
 
-def _limit(kind, value):
+def _limit(kind: int, value: int) -> None:
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
     resource.setrlimit(kind, (value, value))
 
 
-def _write(path, text):
+def _write(path: str, text: str) -> None:
     with open(path, "w") as file:
         file.write(text)

@@ -5,6 +5,8 @@ kernel bugs have lived in. EPERM, so that programs see an ordinary refusal. Numb
 arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (arm64).
 """
 
+from __future__ import annotations
+
 import ctypes
 import errno
 import os
@@ -13,7 +15,7 @@ import struct
 from . import linux
 
 # name: (x86_64, arm64); None where the architecture has no such call
-REFUSED = {
+REFUSED: dict[str, tuple[int, int | None]] = {
     "ptrace": (101, 117),
     "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271),
@@ -99,15 +101,15 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
-def _op(code, value, jump_true=0, jump_false=0):
+def _op(code: int, value: int, jump_true: int = 0, jump_false: int = 0) -> bytes:
     return struct.pack("HBBI", code, jump_true, jump_false, value)
 
 
-def _refuse(number):
+def _refuse(number: int) -> bytes:
     return _op(_RETURN, _ERRNO | number)
 
 
-def build(machine=None):
+def build(machine: str | None = None) -> bytes:
     """The filter's instructions for a machine (`os.uname().machine`), as bytes.
 
     Raises OSError(ENOSYS) for an architecture that has no table here.
@@ -125,8 +127,9 @@ def build(machine=None):
         _refuse(errno.ENOSYS),
     ]
     for numbers in REFUSED.values():
-        if numbers[column] is not None:
-            program += [_op(_JUMP_EQUAL, numbers[column], 0, 1), _refuse(errno.EPERM)]
+        number = numbers[column]
+        if number is not None:
+            program += [_op(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # glibc falls back to clone, whose flags can be read here; clone3 keeps them behind a pointer.
     program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
     program += [
@@ -153,7 +156,7 @@ def build(machine=None):
     return b"".join(program)
 
 
-def install(instructions):
+def install(instructions: bytes) -> None:
     """Put this process and all it starts under the filter, for good. Needs no_new_privs."""
     buffer = ctypes.create_string_buffer(instructions, len(instructions))
     program = _Program(len(instructions) // 8, ctypes.addressof(buffer))

@@ -3,29 +3,34 @@
 Each function returns `(message, body)`; a message with `error` is the caller's mistake.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
 
 from . import namespaces
+from .wire import Message
 
 _MOST_ENTRIES = 10_000
 
+_Entry = tuple[str, str, int, float]  # path, kind, size in bytes, time of change
 
-def serve(request, body):
+
+def serve(request: Message, body: bytes) -> tuple[Message, bytes]:
     """Do one file operation."""
     try:
         return _OPERATIONS[request["op"]](request, body)
     except OSError as error:
-        name = errno.errorcode.get(error.errno, "OSError")
+        name = errno.errorcode.get(error.errno or 0, "OSError")
         return {"error": f"{request['path']}: {error.strerror}", "errno": name}, b""
 
 
-def _absolute(path):
+def _absolute(path: str) -> str:
     return os.path.normpath(os.path.join(namespaces.HOME, path))
 
 
-def _write(request, body):
+def _write(request: Message, body: bytes) -> tuple[Message, bytes]:
     path = _absolute(request["path"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
@@ -37,7 +42,7 @@ def _write(request, body):
     return {}, b""
 
 
-def _read(request, _body):
+def _read(request: Message, _body: bytes) -> tuple[Message, bytes]:
     path = _absolute(request["path"])
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
@@ -47,20 +52,20 @@ def _read(request, _body):
         return {}, file.read(request["size"])
 
 
-def _list(request, _body):
-    entries = []
+def _list(request: Message, _body: bytes) -> tuple[Message, bytes]:
+    entries: list[_Entry] = []
     _walk(_absolute(request["path"]), request["depth"], entries)
     return {"entries": sorted(entries)}, b""
 
 
-def _walk(directory, depth, entries):
+def _walk(directory: str, depth: int, entries: list[_Entry]) -> None:
     with os.scandir(directory) as found:
         for entry in found:
             if len(entries) >= _MOST_ENTRIES:
                 return
             status = entry.stat(follow_symlinks=False)
             kind = _kind(status.st_mode)
-            entries.append([entry.path, kind, status.st_size, status.st_mtime])
+            entries.append((entry.path, kind, status.st_size, status.st_mtime))
             if kind == "directory" and depth > 1:
                 try:
                     _walk(entry.path, depth - 1, entries)
@@ -68,7 +73,7 @@ def _walk(directory, depth, entries):
                     continue  # it vanished or may not be read: the entry itself is listed
 
 
-def _kind(mode):
+def _kind(mode: int) -> str:
     if stat.S_ISREG(mode):
         return "file"
     return "directory" if stat.S_ISDIR(mode) else "other"

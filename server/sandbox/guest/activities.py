@@ -26,6 +26,8 @@ def start(keeper, message, body):
         return _Run(keeper, message, body)
     if message["op"] == "command":
         return _Command(keeper, message)
+    if message["op"] == "end":
+        return _End(keeper, message)
     return _FileOperation(keeper, message, body)
 
 
@@ -95,7 +97,7 @@ class _Run(_Activity):
         self._displays = 0
         self._display_bytes = 0
         self._channel_open = True
-        self._unsent = self._interpreter.ask(body.decode(), message["env"])
+        self._unsent = self._interpreter.ask(body.decode(), message)
         self._push()
 
     def readers(self):
@@ -149,12 +151,14 @@ class _Run(_Activity):
         self.child.drain(self._output)
         if self._stopped:
             children.kill_new(self._known)
-        self._answer(message.get("error"), self._stopped)
+        self._answer(message.get("error"), self._stopped, said=message)
 
-    def _answer(self, error, how, *, status=None, lost=False):
+    def _answer(self, error, how, *, status=None, lost=False, said=None):
         left_out = max(0, self._displays - _MOST_DISPLAYS)
         answer = {"how": how, "error": error, "status": status, "displays_left_out": left_out}
-        self._finish({**answer, "lost": lost or self._lost, "lost_before": self._lost})
+        details = {key: said[key] for key in ("value", "cpu", "peak") if said and key in said}
+        lost = {"lost": lost or self._lost, "lost_before": self._lost}
+        self._finish({**answer, **details, **lost})
 
     def _child_ended(self):
         self._end_interpreter("ended")
@@ -198,6 +202,17 @@ class _Command(_Activity):
         children.kill_new(self._known)
         self._stopped = self._stopped or why
         self.deadline = _NO_DEADLINE
+
+
+class _End(_Activity):
+    """Everything in the session killed, and gone, before the answer."""
+
+    def __init__(self, keeper, message):
+        super().__init__(keeper, message)
+        children.kill_all()
+        keeper.forget_interpreters()
+        children.wait_for_all()
+        self._finish({})
 
 
 def _execute(message):

@@ -112,6 +112,13 @@ def kill_all():
         os.kill(-1, signal.SIGKILL)
 
 
+def wait_for_all():
+    """Return when no process but the keeper is left; orphans are its children too."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
+
+
 def kill_new(known):
     """Kill the processes that are not in `known`, and what they start meanwhile.
 

@@ -23,7 +23,8 @@ def serve(request: Message, body: bytes) -> tuple[Message, bytes]:
         return _OPERATIONS[request["op"]](request, body)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "OSError")
-        return {"error": f"{request['path']}: {error.strerror}", "errno": name}, b""
+        place = error.filename or request["path"]
+        return {"error": f"{place}: {error.strerror}", "errno": name}, b""
 
 
 def _absolute(path: str) -> str:
@@ -39,6 +40,15 @@ def _write(request: Message, body: bytes) -> tuple[Message, bytes]:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         file.write(body)
+    return {}, b""
+
+
+def _write_many(request, body):
+    start = 0
+    for path, size in request["files"]:
+        content = body[start : start + size]
+        _write({"path": path, "append": False}, content)
+        start += size
     return {}, b""
 
 
@@ -79,4 +89,4 @@ def _kind(mode: int) -> str:
     return "directory" if stat.S_ISDIR(mode) else "other"
 
 
-_OPERATIONS = {"write": _write, "read": _read, "list": _list}
+_OPERATIONS = {"write": _write, "write_many": _write_many, "read": _read, "list": _list}

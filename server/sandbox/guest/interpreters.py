@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shlex
+from functools import partial
 
 from . import wire
 from .children import Child
@@ -28,21 +29,23 @@ class Python:
     soft_interrupt = True
 
     def __init__(self, keeper):
-        def main(connection):
-            from . import kernel
-
-            kernel.serve(connection, keeper.shell)
-
-        self.child = Child(main, keeper, connected=True)
+        self.child = Child(partial(self._main, keeper), keeper, connected=True)
         self._reader = wire.FrameReader(_ANSWER_LIMIT)
         self._cell = 0
         self.token = ""
 
-    def ask(self, code, env):
+    @staticmethod
+    def _main(keeper, connection):
+        from . import kernel
+
+        kernel.serve(connection, keeper.shell)
+
+    def ask(self, code, message):
         """The bytes of a request to run `code`."""
         self._cell += 1
         self.token = secrets.token_hex(16)
-        return wire.encode({"token": self.token, "env": env, "cell": self._cell}, code.encode())
+        request = {"token": self.token, "env": message["env"], "cell": self._cell}
+        return wire.encode(request, code.encode())
 
     def answers(self, data):
         """Messages in what was received. Raises Forged."""
@@ -54,6 +57,24 @@ class Python:
             if message.get("token") != self.token or message.get("t") not in ("display", "done"):
                 raise Forged("wrong token")
         return messages
+
+
+class Cells(Python):
+    """A program's own process, without IPython: see `cells`."""
+
+    name = "cells"
+
+    @staticmethod
+    def _main(_keeper, connection):
+        from . import cells
+
+        cells.serve(connection)
+
+    def ask(self, code, message):
+        """The bytes of a request to run `code`."""
+        self.token = secrets.token_hex(16)
+        place = {key: message[key] for key in ("env", "name", "line", "mode")}
+        return wire.encode({"token": self.token, **place}, code.encode())
 
 
 class _Lines:
@@ -86,11 +107,11 @@ class Bash(_Lines):
     def __init__(self, keeper):
         super().__init__(keeper, [_BASH, "--norc", "--noprofile", os.path.join(_GUEST, "repl.sh")])
 
-    def ask(self, code, env):
+    def ask(self, code, message):
         """The bytes of a request to run `code`."""
         self.token = secrets.token_hex(16)
         before, after = [], []
-        for name, value in env.items():
+        for name, value in message["env"].items():
             before.append(
                 f"__had_{name}=${{{name}+x}} __old_{name}=${name}; export {name}={shlex.quote(value)}"
             )
@@ -122,10 +143,11 @@ class JavaScript(_Lines):
         script = os.path.join(_GUEST, "repl.js")
         super().__init__(keeper, [keeper.node, script], address_space=False)
 
-    def ask(self, code, env):
+    def ask(self, code, message):
         """The bytes of a request to run `code`."""
         self.token = secrets.token_hex(16)
-        return json.dumps({"token": self.token, "code": code, "env": env}).encode() + b"\0"
+        request = {"token": self.token, "code": code, "env": message["env"]}
+        return json.dumps(request).encode() + b"\0"
 
     def _messages(self, line):
         try:
@@ -141,4 +163,4 @@ class JavaScript(_Lines):
         return [done]
 
 
-LANGUAGES = {kind.name: kind for kind in (Python, Bash, JavaScript)}
+LANGUAGES = {kind.name: kind for kind in (Python, Cells, Bash, JavaScript)}

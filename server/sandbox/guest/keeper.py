@@ -4,7 +4,7 @@ It starts the interpreters and commands, reads their output, holds the deadlines
 code runs in its children; nothing they do can stop it (the kernel drops their signals to process 1), write into
 it or read its memory, and what they say over their channel decides only what they displayed.
 
-One request at a time: `run`, `command`, `write`, `read`, `list`; `cancel` may come in between. Each is answered
+One request at a time: `run`, `command`, `write`, `write_many`, `read`, `list`, `end`; `cancel` may come in between. Each is answered
 by one `done`, after any number of `out` and `display`. When the host hangs up, the session ends.
 """
 
@@ -44,8 +44,8 @@ class Keeper:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         self.send({"t": "ready"})
-        if self.shell is not None:
-            self.interpreter("python")  # most sessions want it, and the host is not waiting yet
+        # Most want it, and the host is not waiting yet.
+        self.interpreter("python" if self.shell is not None else "cells")
         with contextlib.suppress(OSError, wire.WireError):
             while self._turn(wake_read):
                 pass

@@ -147,7 +147,7 @@ def serve(connection, shell):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         except KeyboardInterrupt as interrupt:
             # It arrived between two lines of ours, after the user's last.
-            answer["error"] = tracebacks.describe(interrupt, message["cell"])
+            answer["error"] = tracebacks.describe(interrupt, tracebacks.cell_name(message["cell"]))
         _flush()
         if os.getpid() != ourselves:
             os._exit(0)  # a fork that the user's code let run out of its cell
@@ -178,7 +178,9 @@ def _run(shell, code, message):
     with _environment(message["env"]):
         result = shell.run_cell(code, store_history=True)
         error = result.error_before_exec or result.error_in_exec
-        return tracebacks.describe(error, message["cell"]) if error is not None else None
+        if error is None:
+            return None
+        return tracebacks.describe(error, tracebacks.cell_name(message["cell"]))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """The supervisor: the one trusted process of a jail, from which every session is forked.
 
-It imports what sessions use, then answers the host on a socket that keeps message boundaries: `open` carries
-the session's own socket as a descriptor. It never runs user code, holds no user data, and lives in a pid
+It imports what sessions use, then answers the host on a socket that keeps message boundaries: `session` or `program`
+carries its own socket as a descriptor. It never runs user code, holds no user data, and lives in a pid
 namespace that sessions cannot see.
 
 The first sessions should not wait for numpy and pandas, so two processes take turns: the one that started serves
@@ -112,7 +112,8 @@ class _Supervisor:
             _report(connection, error)
         else:
             if pid == 0:
-                _become_session(connection, self._config, self._shell, self._filter, (user, group))
+                shell = self._shell if data == b"session" else None
+                _become_session(connection, self._config, shell, self._filter, (user, group))
         connection.close()
 
 

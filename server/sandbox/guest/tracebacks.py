@@ -11,26 +11,26 @@ def cell_name(number):
     return f"<cell {number}>"
 
 
-def describe(error, cell):
-    """A JSON-able description of an exception raised by cell number `cell`.
+def is_cell(filename):
+    """Whether code with this name came from a cell of a session."""
+    return filename.startswith("<cell ")
 
-    Nothing that the exception's own methods do can make this fail.
+
+def describe(error, name, is_users=is_cell):
+    """A JSON-able description of an exception raised by the cell called `name`.
+
+    The traceback begins with the first frame whose file `is_users`. Nothing that the exception's own
+    methods do can make this fail.
     """
-    name = cell_name(cell)
-    frames = _without_our_frames(error.__traceback__)
+    frames = error.__traceback__
+    while frames is not None and not is_users(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
     return {
         "name": type(error).__name__,
         "value": _cut(_text_of(error)),
         "line": _line(error, frames, name),
         "traceback": _cut(_format(error, frames)),
     }
-
-
-def _without_our_frames(frames):
-    first = frames
-    while first is not None and not first.tb_frame.f_code.co_filename.startswith("<cell "):
-        first = first.tb_next
-    return first
 
 
 def _line(error, frames, name):

@@ -6,7 +6,16 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from ..base import Captured, CodeError, CommandResult, Execution, Outcome, Result, Stream
+from ..base import (
+    Captured,
+    CellResult,
+    CodeError,
+    CommandResult,
+    Execution,
+    Outcome,
+    Result,
+    Stream,
+)
 
 if TYPE_CHECKING:
     from .connection import Call
@@ -43,6 +52,29 @@ def execution(
         state_lost=lost,
         duration_seconds=message["seconds"],
     )
+
+
+def cell_result(
+    message: dict[str, Any], call: "Call", *, timeout: float, out_of_memory: bool
+) -> CellResult:
+    """The `CellResult` for the `done` message of a program's cell."""
+    done = execution(message, call, timeout=timeout, out_of_memory=out_of_memory)
+    value = message.get("value")
+    return CellResult(
+        outcome=done.outcome,
+        reason=done.reason.removesuffix(_STATE_LOST).strip(),
+        error=done.error,
+        stdout=done.stdout,
+        stderr=done.stderr,
+        value=value if isinstance(value, str) else None,
+        seconds=done.duration_seconds,
+        cpu_seconds=_number(message.get("cpu")),
+        peak_bytes=int(_number(message.get("peak"))),
+    )
+
+
+def _number(said: object) -> float:
+    return float(said) if isinstance(said, int | float) and said >= 0 else 0.0
 
 
 def command_result(

@@ -156,6 +156,7 @@ class LocalBackend:
             name=f"local-{os.getpid()}-{self._count}",
             python=environment.python,
             languages=self.languages,
+            open_program=jail.open_program,
             on_close=closed,
             oom_kills=jail.oom_kills,
         )

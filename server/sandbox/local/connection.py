@@ -2,15 +2,21 @@
 
 import asyncio
 import codecs
+import itertools
 import socket
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import anyio
+
 from ..base import OnOutput, Stream
-from ..errors import SandboxUnavailable
+from ..errors import InvalidInput, SandboxUnavailable
 from ..guest import wire
 
 _READY_SECONDS = 60.0
+_FILE_SECONDS = 30.0
+# The keeper ends things at the deadline, a second later if it must kill; past this it is itself lost.
+_BACKSTOP_SECONDS = 15.0
 LOST = (
     "The sandbox was lost while it worked: its process on this machine is gone. Its variables and files "
     "are lost too. Start again in a new session."
@@ -65,12 +71,74 @@ class Connection(asyncio.Protocol):
         self.call: Call | None = None
         self.lost = False
         self._ready = ready
+        self._numbers = itertools.count(1)
         self._reader = wire.FrameReader()
 
     def abort(self) -> None:
         """Hang up; the keeper kills the session."""
+        self.lost = True
         if self.transport is not None:
             self.transport.abort()
+
+    async def request(
+        self,
+        request: dict[str, Any],
+        body: bytes,
+        timeout: float,
+        on_output: OnOutput | None = None,
+    ) -> tuple[Call, dict[str, Any], bytes]:
+        """Ask the keeper for one thing; the call with its output, and the last message and its body.
+
+        One at a time. If the caller is cancelled, what was asked for is stopped first.
+
+        Raises:
+            SandboxUnavailable: the keeper is gone, or did not answer long after `timeout` seconds.
+        """
+        if self.lost or self.transport is None:
+            raise SandboxUnavailable(LOST)
+        done: asyncio.Future[tuple[dict[str, Any], bytes]]
+        done = asyncio.get_running_loop().create_future()
+        self.call = call = Call(next(self._numbers), on_output, done)
+        message = {**request, "id": call.number, "timeout": timeout}
+        self.transport.write(wire.encode(message, body))
+        try:
+            finished, _ = await asyncio.wait({done}, timeout=timeout + _BACKSTOP_SECONDS)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._stop(call)
+            raise
+        finally:
+            self.call = None
+        if not finished:
+            self.abort()
+            raise SandboxUnavailable(LOST, may_have_started=True)
+        return call, *done.result()
+
+    async def file_request(
+        self, request: dict[str, Any], body: bytes = b""
+    ) -> tuple[dict[str, Any], bytes]:
+        """The same for a file operation.
+
+        Raises:
+            InvalidInput: the path is wrong, or the disk is full.
+            SandboxUnavailable: as for `request`, or something in the session killed the operation.
+        """
+        _, message, content = await self.request(request, body, _FILE_SECONDS)
+        if error := message.get("error"):
+            if message["errno"] in ("EINTR", "ETIMEDOUT"):
+                raise SandboxUnavailable(str(error), may_have_started=True)
+            raise InvalidInput(str(error))
+        return message, content
+
+    async def _stop(self, call: Call) -> None:
+        """The caller gave up: have the work stopped before that goes on."""
+        if self.transport is not None and not self.lost:
+            self.transport.write(wire.encode({"op": "cancel", "id": call.number}))
+        finished, _ = await asyncio.wait({call.done}, timeout=_BACKSTOP_SECONDS)
+        if not finished:
+            self.abort()
+        elif not call.done.cancelled():
+            call.done.exception()  # seen, so that asyncio does not complain
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)

@@ -101,7 +101,7 @@ class Jail:
     async def open(self) -> tuple[Connection, dict[str, Any]]:
         """A new session's keeper and its first message: `ready`, `failed`, or `gone`.
 
-        One is kept ready, so that a session usually starts with what waits already.
+        A few are kept ready, so that a session usually starts with what waits already.
 
         Raises:
             SandboxUnavailable: the jail is gone or does not answer; nothing was started.
@@ -113,10 +113,14 @@ class Jail:
                 return spare
         self._opening += 1
         try:
-            return await connect(await self._connect())
+            return await connect(await self._connect("session"))
         finally:
             self._opening -= 1
             self._refill()
+
+    async def open_program(self) -> tuple[Connection, dict[str, Any]]:
+        """The same for one program."""
+        return await connect(await self._connect("program"))
 
     def _refill(self) -> None:
         if self._filling is None or self._filling.done():
@@ -126,7 +130,7 @@ class Jail:
         # Whoever waits for a session goes first.
         while self.alive and not self._opening and len(self._spares) < _SPARES:
             try:
-                connection, first = await connect(await self._connect())
+                connection, first = await connect(await self._connect("session"))
             except SandboxUnavailable:
                 return
             if first["t"] != "ready":
@@ -134,13 +138,13 @@ class Jail:
                 return
             self._spares.append((connection, first))
 
-    async def _connect(self) -> socket.socket:
+    async def _connect(self, kind: str) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
                 while True:
                     try:
-                        socket.send_fds(self._control, [b"open"], [theirs.fileno()])
+                        socket.send_fds(self._control, [kind.encode()], [theirs.fileno()])
                         return ours
                     except BlockingIOError:
                         await asyncio.sleep(0.002)  # the supervisor has many to open before us

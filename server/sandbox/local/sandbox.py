@@ -1,21 +1,15 @@
 """A session in a jail, as the port's `Sandbox`: the client of its keeper."""
 
-import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
 
-from ..base import CommandResult, Execution, FileInfo, OnOutput
+from ..base import CommandResult, Execution, FileInfo, OnOutput, Program, ProgramResult
 from ..errors import InvalidInput, SandboxUnavailable
-from ..guest import wire
-from . import answers
+from . import answers, programs
 from .connection import LOST, Call, Connection
 
-_FILE_SECONDS = 30.0
-# The keeper ends things at the deadline, a second later if it must kill; past this it is itself lost.
-_BACKSTOP_SECONDS = 15.0
 _CHUNK = 1024**2
 
 
@@ -29,6 +23,7 @@ class LocalSandbox:
         name: str,
         python: str,
         languages: frozenset[str],
+        open_program: programs.Open,
         on_close: Callable[[], Awaitable[None]],
         oom_kills: Callable[[], int],
     ) -> None:
@@ -36,9 +31,9 @@ class LocalSandbox:
         self._name = name
         self._python = python
         self._languages = languages
+        self._open_program = open_program
         self._on_close = on_close
         self._oom_kills = oom_kills
-        self._numbers = itertools.count(1)
         self._lock = anyio.Lock()
         self._closed = False
 
@@ -113,6 +108,9 @@ class LocalSandbox:
         message, _ = await self._file_request({"op": "list", "path": path, "depth": depth})
         return [FileInfo(*entry) for entry in message["entries"]]
 
+    async def run_program(self, program: Program) -> ProgramResult:
+        return await programs.run(self._open_program, program, self._oom_kills)
+
     async def keep_alive(self, seconds: float) -> None:
         if self._connection.lost or self._closed:
             raise SandboxUnavailable(LOST)
@@ -126,45 +124,11 @@ class LocalSandbox:
     async def _file_request(
         self, request: dict[str, Any], body: bytes = b""
     ) -> tuple[dict[str, Any], bytes]:
-        request["timeout"] = _FILE_SECONDS
-        _, message, content = await self._request(request, body, _FILE_SECONDS, None)
-        if error := message.get("error"):
-            if message["errno"] in ("EINTR", "ETIMEDOUT"):
-                raise SandboxUnavailable(str(error), may_have_started=True)
-            raise InvalidInput(str(error))
-        return message, content
+        async with self._lock:
+            return await self._connection.file_request(request, body)
 
     async def _request(
         self, request: dict[str, Any], body: bytes, timeout: float, on_output: OnOutput | None
     ) -> tuple[Call, dict[str, Any], bytes]:
         async with self._lock:
-            if self._closed or self._connection.lost or self._connection.transport is None:
-                raise SandboxUnavailable(LOST)
-            done: asyncio.Future[tuple[dict[str, Any], bytes]]
-            done = asyncio.get_running_loop().create_future()
-            call = Call(next(self._numbers), on_output, done)
-            self._connection.call = call
-            self._connection.transport.write(wire.encode({**request, "id": call.number}, body))
-            try:
-                finished, _ = await asyncio.wait({done}, timeout=timeout + _BACKSTOP_SECONDS)
-            except asyncio.CancelledError:
-                with anyio.CancelScope(shield=True):
-                    await self._stop(call)
-                raise
-            finally:
-                self._connection.call = None
-            if not finished:
-                await self.close()
-                raise SandboxUnavailable(LOST, may_have_started=True)
-            return call, *done.result()
-
-    async def _stop(self, call: Call) -> None:
-        """The caller gave up: have the code stopped before that goes on."""
-        if self._connection.transport is not None and not self._connection.lost:
-            self._connection.transport.write(wire.encode({"op": "cancel", "id": call.number}))
-        self._connection.call = call
-        finished, _ = await asyncio.wait({call.done}, timeout=_BACKSTOP_SECONDS)
-        if not finished:
-            await self.close()
-        elif not call.done.cancelled():
-            call.done.exception()  # seen, so that asyncio does not complain
+            return await self._connection.request(request, body, timeout, on_output)

@@ -1,0 +1,143 @@
+"""A program's own process: runs cells in a real `__main__` module, one after another, as told.
+
+Nothing of ours but this module's frames is in the process that user code could use, and what it says
+is believed only with the token of the cell that was asked for.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import builtins
+import inspect
+import linecache
+import os
+import random
+import resource
+import signal
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from . import tracebacks, wire
+
+if TYPE_CHECKING:
+    import socket
+    from types import CodeType
+
+_LONGEST_VALUE = 10_000
+
+
+def serve(connection: socket.socket) -> None:
+    """Run each cell that arrives and answer it; ends when the keeper hangs up."""
+    module = types.ModuleType("__main__")
+    module.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = module
+    sys.argv = [""]
+    sys.path.insert(0, "")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _forget_the_shell()
+    runner = _Runner(module)
+    reader = wire.FrameReader()
+    ourselves = os.getpid()
+    while True:
+        data = connection.recv(1 << 18)
+        if not data:
+            os._exit(0)
+        for message, code in reader.feed(data):
+            answer = runner.run(code.decode(), message)
+            if os.getpid() != ourselves:
+                os._exit(0)  # a fork that the user's code let run out of its cell
+            connection.sendall(wire.encode(dict(answer, t="done", token=message["token"])))
+
+
+def _forget_the_shell() -> None:
+    """The interpreter that we are a fork of has IPython in it, which code can tell by these."""
+    for name in ("__IPYTHON__", "display", "get_ipython"):
+        builtins.__dict__.pop(name, None)
+    os.environ["MPLBACKEND"] = "agg"
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.switch_backend("agg")
+    random.seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+class _Runner:
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._names: set[str] = set()
+
+    def run(self, code: str, message: dict[str, Any]) -> dict[str, Any]:
+        """Run one cell; a JSON-able account of it."""
+        name, line = message["name"], message["line"]
+        _remember_source(name, line, code)
+        self._names.add(name)
+        self._module.__dict__["__file__"] = name
+        os.environ.update(message["env"])
+        before = _usage()
+        answer: dict[str, Any] = {"error": None, "value": None}
+        try:
+            answer["value"] = self._execute(code, name, line, message["mode"])
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises is its result
+            answer["error"] = tracebacks.describe(error, name, self._names.__contains__)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except BaseException:  # noqa: BLE001, S112 - the user may have closed or replaced it
+                continue
+        after = _usage()
+        return {**answer, "cpu": after[0] - before[0], "peak": max(0, after[1] - before[1])}
+
+    def _execute(self, code: str, name: str, line: int, mode: str) -> str | None:
+        source = "\n" * (line - 1) + code
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        if mode == "single":
+            for statement in _parse(source, name).body:
+                tree = ast.Interactive([statement])
+                self._evaluate(compile(tree, name, "single", flags, dont_inherit=True))
+            return None
+        tree = _parse(source, name)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        self._evaluate(compile(tree, name, "exec", flags, dont_inherit=True))
+        if last is None:
+            return None
+        expression = ast.Expression(last.value)
+        value = self._evaluate(compile(expression, name, "eval", flags, dont_inherit=True))
+        return None if value is None else repr(value)[:_LONGEST_VALUE]
+
+    def _evaluate(self, code: CodeType) -> Any:
+        namespace = self._module.__dict__
+        if not code.co_flags & inspect.CO_COROUTINE:
+            return eval(code, namespace)  # noqa: S307 - running code is what this is for
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        return self._loop.run_until_complete(eval(code, namespace))  # noqa: S307
+
+
+def _parse(source: str, name: str) -> ast.Module:
+    flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    tree = compile(source, name, "exec", flags, dont_inherit=True)
+    assert isinstance(tree, ast.Module)
+    return tree
+
+
+def _remember_source(name: str, line: int, code: str) -> None:
+    """Let tracebacks, warnings and inspect show this cell's lines; cells of one file add up."""
+    fresh = [text + "\n" for text in code.split("\n")]
+    entry = linecache.cache.get(name)
+    known = list(entry[2]) if entry is not None and len(entry) == 4 else []
+    known += ["\n"] * (line - 1 + len(fresh) - len(known))
+    known[line - 1 : line - 1 + len(fresh)] = fresh
+    linecache.cache[name] = (sum(map(len, known)), None, known, name)
+
+
+def _usage() -> tuple[float, int]:
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return spent, own.ru_maxrss * 1024

@@ -1,0 +1,107 @@
+"""One program in a jail: a session of its own that ends with it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+
+from ..base import Cell, CellResult, Program, ProgramResult
+from ..errors import SandboxUnavailable
+from . import answers
+from .connection import Connection
+
+Open = Callable[[], Awaitable[tuple[Connection, dict[str, Any]]]]
+OomKills = Callable[[], int]
+
+_END_SECONDS = 10.0
+
+
+async def run(open_program: Open, program: Program, oom_kills: OomKills) -> ProgramResult:
+    """See `Sandbox.run_program`."""
+    connection, first = await open_program()
+    try:
+        if first["t"] != "ready":
+            raise SandboxUnavailable(
+                f"A program could not be started: {first.get('error', 'its jail is gone')}."
+            )
+        began = time.monotonic()
+        await _write_files(connection, program)
+        if program.command:
+            result = await _run_command(connection, program, oom_kills)
+        else:
+            result = await _run_cells(connection, program, began + program.timeout, oom_kills)
+        with anyio.CancelScope(shield=True):
+            await connection.request({"op": "end"}, b"", _END_SECONDS)
+        return result
+    finally:
+        connection.abort()
+
+
+async def _write_files(connection: Connection, program: Program) -> None:
+    if program.files:
+        sizes = [[path, len(content)] for path, content in program.files.items()]
+        request = {"op": "write_many", "path": "the program's files", "files": sizes}
+        await connection.file_request(request, b"".join(program.files.values()))
+
+
+async def _run_cells(
+    connection: Connection, program: Program, deadline: float, oom_kills: OomKills
+) -> ProgramResult:
+    done: list[CellResult] = []
+    began = time.monotonic()
+    for cell in program.cells:
+        left = max(0.001, deadline - time.monotonic())
+        timeout = min(left, cell.timeout) if cell.timeout is not None else left
+        result = await _run_cell(connection, program, cell, timeout, oom_kills)
+        done.append(result)
+        if result.outcome != "completed":
+            break
+    last = done[-1] if done else CellResult("completed")
+    return ProgramResult(
+        id=program.id,
+        outcome=last.outcome,
+        reason=last.reason,
+        cells=tuple(done),
+        seconds=time.monotonic() - began,
+    )
+
+
+async def _run_cell(
+    connection: Connection, program: Program, cell: Cell, timeout: float, oom_kills: OomKills
+) -> CellResult:
+    place = {"name": cell.name, "line": cell.line, "mode": cell.mode}
+    request = {"op": "run", "language": "cells", "env": dict(program.env), **place}
+    kills = oom_kills()
+    code = cell.code.encode(errors="surrogateescape")
+    call, message, _ = await connection.request(request, code, timeout)
+    out_of_memory = oom_kills() > kills
+    return answers.cell_result(message, call, timeout=timeout, out_of_memory=out_of_memory)
+
+
+async def _run_command(
+    connection: Connection, program: Program, oom_kills: OomKills
+) -> ProgramResult:
+    request = {"op": "command", "argv": list(program.command), "cwd": None}
+    kills = oom_kills()
+    call, message, _ = await connection.request(
+        {**request, "env": dict(program.env)}, b"", program.timeout
+    )
+    out_of_memory = oom_kills() > kills
+    result = answers.command_result(
+        message, call, timeout=program.timeout, out_of_memory=out_of_memory
+    )
+    outcome, reason = result.outcome, result.reason
+    if outcome == "exited":
+        failed = result.exit_code != 0
+        outcome = "raised" if failed else "completed"
+        reason = f"It exited with code {result.exit_code}." if failed else ""
+    cell = CellResult(outcome, reason, stdout=result.stdout, stderr=result.stderr)
+    return ProgramResult(
+        id=program.id,
+        outcome=outcome,
+        reason=reason,
+        cells=(cell,),
+        exit_code=result.exit_code,
+        seconds=result.duration_seconds,
+    )

@@ -9,11 +9,15 @@ the environment, NAME what a jail calls it: only the second goes into the byteco
 import ctypes
 import os
 import py_compile
+import resource
 import signal
 import sys
 import warnings
 
 _PR_SET_PDEATHSIG = 1
+# Far more than any honest package takes; a hostile one only loses its own bytecode.
+_CPU_SECONDS = 300
+_MEMORY_BYTES = 4 * 1024**3
 
 
 def _die_with(parent: int) -> None:
@@ -33,6 +37,8 @@ def _sources(root: str) -> "list[str]":
 
 def _compile(sources: "list[str]", root: str, name: str) -> None:
     warnings.simplefilter("ignore")
+    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     for source in sources:
         try:
             py_compile.compile(source, dfile=name + source[len(root) :], doraise=True)

@@ -40,7 +40,7 @@ def lay_out(root: Path, python: Interpreter) -> None:
 
 def finish(root: Path, python: Interpreter, wanted: Sequence[str]) -> None:
     """Make a filled environment fit the jail, write its manifest and put all of it on the disk."""
-    (root / _UV_CONFIG).unlink()
+    (root / _UV_CONFIG).unlink(missing_ok=True)
     (root / ".lock").unlink(missing_ok=True)
     # A package may have brought files of these names; they are ours.
     _link_interpreter(root, python.minor, python.in_jail)
@@ -101,8 +101,8 @@ def _packages(root: Path) -> Iterator[tuple[str, str]]:
     # Not `uv pip list`: it would start the environment's interpreter, which runs .pth files.
     places = [str(place) for place in root.glob("lib/*/site-packages")]
     for found in importlib.metadata.distributions(path=places):
-        name: str = found.metadata["Name"]
-        yield re.sub(r"[-_.]+", "-", name).lower(), found.version
+        name = str(found.metadata["Name"])
+        yield re.sub(r"[-_.]+", "-", name).lower(), str(found.version)
 
 
 def _library_path(python: Interpreter) -> str | None:

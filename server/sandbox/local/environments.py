@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -46,7 +47,10 @@ LAYOUT = 1
 
 OnProgress = Callable[[str], None]
 
+_KEY_LENGTH = 32
 _WAIT_SECONDS = 0.05
+_DAY_SECONDS = 86_400.0
+_FRESH_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,71 @@ async def ensure(
     return _load(path, python) or await _build_once(path, python, wanted, on_progress)
 
 
+def prune(
+    cache_dir: Path, *, keep_days: float = 30.0, max_bytes: int = 10 * 1024**3
+) -> tuple[str, ...]:
+    """Remove environments that nobody has asked for in `keep_days`, then the longest unused ones while
+    all together take more than `max_bytes`, but none of the last hour's and never one that is held.
+    Removes what dead builders left, too. Blocks; the names of those removed.
+    """
+    home = cache_dir / "environments"
+    _sweep_leftovers(home)
+    now = time.time()
+    removed: list[str] = []
+    used: list[tuple[float, Path]] = sorted(
+        (entry.stat().st_mtime, entry) for entry in home.glob(f"{'[0-9a-f]' * _KEY_LENGTH}")
+    )
+    sizes = {path: _size(path) for _, path in used}
+    total = sum(sizes.values())
+    for last, path in used:
+        too_old = now - last > keep_days * _DAY_SECONDS
+        too_much = total > max_bytes and now - last > _FRESH_SECONDS
+        if (too_old or too_much) and _remove_unused(path, last):
+            removed.append(path.name)
+            total -= sizes[path]
+    return tuple(removed)
+
+
+def _remove_unused(path: Path, last: float) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_mtime != last:
+            return False
+        # Out of everybody's sight first: half of one must never be found.
+        doomed = path.with_name(f".{path.name}-removed-{os.getpid()}")
+        path.rename(doomed)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    shutil.rmtree(doomed, ignore_errors=True)
+    return True
+
+
+def _sweep_leftovers(home: Path) -> None:
+    dead = {home / f"{entry.name[1:].split('-')[0]}.lock" for entry in home.glob(".*-*")}
+    for lock_file in dead | set(home.glob("*.lock")):
+        lock = _try_lock(lock_file)
+        if lock is not None:
+            try:
+                _remove_leftovers(lock_file.with_suffix(""))
+            finally:
+                lock_file.unlink(missing_ok=True)
+                os.close(lock)
+
+
+def _size(root: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(directory, name)).st_blocks * 512
+        for directory, _, names in os.walk(root)
+        for name in names
+    )
+
+
 def _key(python: Interpreter, packages: Iterable[str]) -> str:
     identity = [
         LAYOUT,
@@ -127,7 +196,7 @@ def _key(python: Interpreter, packages: Iterable[str]) -> str:
         python.executable,
         sorted({requirements.ALWAYS, *packages}),
     ]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_KEY_LENGTH]
 
 
 def _load(path: Path, python: Interpreter) -> Environment | None:
@@ -159,7 +228,7 @@ async def _build_once(
     async with _sole_builder(path, tell) as lock:
         found = _load(path, python)
         if found is None:
-            await anyio.to_thread.run_sync(_remove_dead, path)
+            await anyio.to_thread.run_sync(_make_room, path)
             await environment_build.build(path, python, wanted, on_progress=tell, lock=lock)
             found = _load(path, python)
     if found is None:
@@ -208,12 +277,17 @@ def _names(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _remove_dead(path: Path) -> None:
+def _make_room(path: Path) -> None:
+    _remove_leftovers(path)
+    # Without a manifest it is none of ours.
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _remove_leftovers(path: Path) -> None:
     """Remove what builders of `path` left that died; its lock is held, so none is alive."""
     for leftover in path.parent.glob(f".{path.name}-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    if path.exists():
-        shutil.rmtree(path)
 
 
 def _gone() -> SandboxUnavailable:

@@ -267,9 +267,13 @@ def _parse(option: Option, text: str, source: str) -> Any:
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = [option.variable for option in OPTIONS]
+    known = {option.variable.removeprefix(PREFIX): option.variable for option in OPTIONS}
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
+            near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1)
+            advice = (
+                f"did you mean {known[near[0]]}?"
+                if near
+                else f"known are {', '.join(known.values())}."
+            )
             raise SettingsError(f"{name} is not a setting of proofbox; {advice}")

@@ -91,9 +91,7 @@ def serve(settings: Settings, *, http: bool, port: int, as_json: bool) -> int:
 @click.option("-l", "--language", help="Default: by the name of the file, else python.")
 @click.option("-t", "--timeout", "timeout", default=30.0, show_default=True, help="Seconds.",
               type=click.FloatRange(0, 600, min_open=True))  # fmt: skip
-@click.option(
-    "-p", "--package", "packages", multiple=True, help="A requirement to add; repeatable."
-)
+@click.option("-p", "--package", "added", multiple=True, help="A requirement to add; repeatable.")
 @click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
 @click.option("--save", type=click.Path(file_okay=False), help="Folder for the plots that it made.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -117,7 +115,7 @@ def run(settings: Settings, **given: Any) -> int:
                 code=_read(file) if file else code,
                 language=given["language"] or _LANGUAGES.get(suffix, "python"),
                 timeout_seconds=given["timeout"],
-                packages=given["packages"],
+                packages=given["added"],
                 env=dict(_pair(item) for item in given["env"]),
                 save=given["save"],
                 as_json=given["as_json"],

@@ -4,11 +4,18 @@ Chart data is what the package `e2b_charts` makes of a matplotlib figure, table 
 makes of a pandas DataFrame (`to_dict(orient="list")`), so that both backends show the same.
 """
 
+from __future__ import annotations
+
 import base64
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.formatters import BaseFormatter
 from traitlets import ObjectName, Unicode
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 CHART = "application/vnd.e2b.chart+json"
 TABLE = "application/vnd.e2b.table+json"
@@ -23,7 +30,7 @@ class _ChartFormatter(BaseFormatter):
     print_method = ObjectName("_repr_e2b_chart_")
     _return_type = dict
 
-    def pop(self, typ, default=None):
+    def pop(self, typ: Any, default: Any = None) -> Any:
         """Nothing: IPython takes figures from every formatter when a picture format is chosen."""
         return default
 
@@ -35,29 +42,30 @@ class _TableFormatter(BaseFormatter):
     _return_type = dict
 
 
-def register(shell):
+def register(shell: InteractiveShell) -> None:
     """Teach the shell's display formatter both; each is looked up when such an object first appears."""
-    formatters = shell.display_formatter.formatters
+    display: Any = shell.display_formatter
     for kind, module, name, convert in (
         (_ChartFormatter, "matplotlib.figure", "Figure", _chart),
         (_TableFormatter, "pandas", "DataFrame", _table),
         (_TableFormatter, "pandas.core.frame", "DataFrame", _table),
     ):
-        if kind.mime not in formatters:
-            formatters[kind.mime] = kind(parent=shell.display_formatter)
-        formatters[kind.mime].for_type_by_name(module, name, convert)
+        if kind.mime not in display.formatters:
+            display.formatters[kind.mime] = kind(parent=display)
+        display.formatters[kind.mime].for_type_by_name(module, name, convert)
 
 
-def _chart(figure):
+def _chart(figure: Any) -> dict[str, Any] | None:
     try:
-        from e2b_charts import chart_figure_to_dict
+        import e2b_charts
 
-        return chart_figure_to_dict(figure) or None
+        charts: Any = e2b_charts  # its dict has no type arguments
+        return charts.chart_figure_to_dict(figure) or None
     except Exception:  # noqa: BLE001 - a figure without chart data is still a picture
         return None
 
 
-def _table(frame):
+def _table(frame: Any) -> dict[str, Any] | None:
     if frame.size > _MOST_CELLS:
         return None
     try:
@@ -66,7 +74,7 @@ def _table(frame):
         return None
 
 
-def _by_column(split):
+def _by_column(split: dict[str, Any]) -> dict[str, Any]:
     if split.keys() != {"columns", "index", "data"}:
         return split
     return {
@@ -74,9 +82,9 @@ def _by_column(split):
     }
 
 
-def jsonable(bundle):
+def jsonable(bundle: Mapping[str, Any]) -> dict[str, Any]:
     """The bundle with `bytes` as base64 and everything else as JSON takes it."""
-    ready = {}
+    ready: dict[str, Any] = {}
     for kind, content in bundle.items():
         if isinstance(content, bytes):
             content = base64.b64encode(content).decode()

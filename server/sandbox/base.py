@@ -233,6 +233,22 @@ class SandboxRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+class ProgramRunner(Protocol):
+    """What the workflows need of a sandbox."""
+
+    async def run_program(self, program: Program) -> ProgramResult:
+        """Run a program in a process tree, directory and (where the kernel allows) namespaces of its own.
+
+        It shares nothing with the sandbox's interpreters or with other programs but the installed
+        packages. May be called concurrently, also beside the other methods.
+
+        Raises:
+            InvalidInput: a file cannot be written; nothing was run.
+            SandboxUnavailable: the sandbox was lost.
+        """
+        ...
+
+
 class Sandbox(Protocol):
     """One isolated machine-like thing. Calls are served one at a time; a second waits.
 

@@ -25,8 +25,9 @@ from ..tools.close_session import close_session
 from ..tools.execute_code import execute_code
 from ..tools.read_artifact import read_artifact, read_whole
 from .sandbox import Backend, InvalidInput, SandboxError
+from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
-from .settings import DEFAULT_PACKAGES, BackendName, Settings
+from .settings import BackendName, Settings
 from .strict import StrictArguments
 
 logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .sandbox import Limits
+from .sandbox.local import DEFAULT_PACKAGES
 
 PREFIX = "PROOFBOX_"
 KEY_VARIABLES = ("E2B_API_KEY", "E2B_KEY")
-DEFAULT_PACKAGES = ("ipython", "numpy", "pandas", "matplotlib", "pytest", "coverage")
 
 BackendName = Literal["local", "e2b"]
 

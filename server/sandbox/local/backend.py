@@ -15,8 +15,8 @@ import anyio
 
 from ..base import SandboxRequest
 from ..errors import ProofboxError, SandboxUnavailable
-from . import cgroups, environments, host
-from .environments import DEFAULT_PACKAGES, Environment
+from . import DEFAULT_PACKAGES, cgroups, environments, host
+from .environments import Environment
 from .jail import Jail
 from .sandbox import LocalSandbox
 

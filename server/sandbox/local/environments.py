@@ -27,19 +27,6 @@ from ..errors import SandboxUnavailable
 from . import interpreters, requirements
 from .interpreters import Interpreter
 
-DEFAULT_PACKAGES = (
-    "ipython",
-    "numpy",
-    "pandas",
-    "matplotlib",
-    "e2b-charts",
-    "pytest",
-    "coverage",
-)
-"""What an environment holds when nothing else is said. `PROOFBOX_PACKAGES` replaces all of it but
-`ipython`; a request's own packages come on top.
-"""
-
 ENV_IN_JAIL = "/env"
 MANIFEST = "proofbox.json"
 LAYOUT = 1

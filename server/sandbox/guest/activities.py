@@ -5,13 +5,25 @@ whenever one of them is due. How it ended is decided here, from the wait status,
 never from what user code printed.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import time
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import children, files, interpreters, wire
 from .capture import Capture
 from .children import Child
+from .wire import Message
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from .keeper import Keeper
+
+    _Descriptor = int | socket.socket
 
 LANGUAGES = interpreters.LANGUAGES
 _GRACE_SECONDS = 1.0  # between the interrupt and the kill
@@ -20,42 +32,45 @@ _MOST_DISPLAY_BYTES = 48 * 1024**2
 _NO_DEADLINE = float("inf")
 
 
-def start(keeper, message, body):
+def start(keeper: Keeper, message: Message, body: bytes) -> Activity:
     """The activity for a request."""
     if message["op"] == "run":
         return _Run(keeper, message, body)
     if message["op"] == "command":
         return _Command(keeper, message)
+    if message["op"] == "list":
+        return _Listing(keeper, message)
     if message["op"] == "end":
         return _End(keeper, message)
     return _FileOperation(keeper, message, body)
 
 
-class _Activity:
+class Activity:
     """What all have in common: output captured, a deadline, an answer."""
 
-    def __init__(self, keeper, message):
+    child: Child
+
+    def __init__(self, keeper: Keeper, message: Message) -> None:
         self.keeper = keeper
-        self.number = message["id"]
+        self.number: int = message["id"]
         self.finished = False
-        self.child = None
         self._known = children.pids()
         self._captures = {
             stream: Capture(keeper.limits["output_bytes"]) for stream in ("stdout", "stderr")
         }
         self._began = time.monotonic()
-        self.deadline = self._began + message.get("timeout", _NO_DEADLINE)
+        self.deadline: float = self._began + message.get("timeout", _NO_DEADLINE)
         self._stopped = ""  # why we are ending it: timed_out or cancelled
 
-    def readers(self):
+    def readers(self) -> list[_Descriptor]:
         """Descriptors to read from."""
-        return list(self.child.outputs)
+        return [*self.child.outputs]
 
-    def writers(self):
+    def writers(self) -> list[_Descriptor]:
         """Descriptors to write to."""
         return []
 
-    def handle(self, ready):
+    def handle(self, ready: Sequence[_Descriptor]) -> None:
         """Something may be due."""
         self.child.read_output(self._output)
         if self.child.status is not None:
@@ -63,16 +78,22 @@ class _Activity:
         elif time.monotonic() >= self.deadline:
             self._stop("timed_out")
 
-    def cancel(self):
+    def cancel(self) -> None:
         """The host does not want it any more."""
         self._stop("cancelled")
 
-    def _output(self, stream, data):
+    def _child_ended(self) -> None:
+        raise NotImplementedError
+
+    def _stop(self, why: str) -> None:
+        raise NotImplementedError
+
+    def _output(self, stream: str, data: bytes) -> None:
         head = self._captures[stream].take(data)
         if head:
             self.keeper.send({"t": "out", "id": self.number, "s": stream}, head)
 
-    def _finish(self, message, body=b""):
+    def _finish(self, message: Message, body: bytes = b"") -> None:
         tails = {stream: capture.finish() for stream, capture in self._captures.items()}
         for stream, (tail, _) in tails.items():
             if tail:
@@ -84,10 +105,10 @@ class _Activity:
         self.keeper.send({**answer, **message}, body)
 
 
-class _Run(_Activity):
+class _Run(Activity):
     """Code in an interpreter."""
 
-    def __init__(self, keeper, message, body):
+    def __init__(self, keeper: Keeper, message: Message, body: bytes) -> None:
         super().__init__(keeper, message)
         language = message["language"]
         self._lost = keeper.take_loss(language)
@@ -100,13 +121,13 @@ class _Run(_Activity):
         self._unsent = self._interpreter.ask(body.decode(), message)
         self._push()
 
-    def readers(self):
+    def readers(self) -> list[_Descriptor]:
         return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
 
-    def writers(self):
+    def writers(self) -> list[_Descriptor]:
         return [self.child.connection] if self._unsent and self._channel_open else []
 
-    def handle(self, ready):
+    def handle(self, ready: Sequence[_Descriptor]) -> None:
         if self._unsent:
             self._push()
         if self._channel_open and self.child.connection in ready:
@@ -114,7 +135,7 @@ class _Run(_Activity):
         if not self.finished:
             super().handle(ready)
 
-    def _push(self):
+    def _push(self) -> None:
         try:
             sent = self.child.connection.send(self._unsent)
             self._unsent = self._unsent[sent:]
@@ -123,7 +144,7 @@ class _Run(_Activity):
         except OSError:
             self._unsent = b""  # it is dead; reading will show how
 
-    def _receive(self):
+    def _receive(self) -> None:
         data = _receive(self.child.connection)
         if not data:
             # It is about to end, and then its status says how; or user code closed our channel.
@@ -140,30 +161,38 @@ class _Run(_Activity):
         except interpreters.Forged:
             self._end_interpreter("forged")
 
-    def _display(self, message):
+    def _display(self, message: Message) -> None:
         self._displays += 1
         self._display_bytes += len(str(message.get("data")))
         if self._displays <= _MOST_DISPLAYS and self._display_bytes <= _MOST_DISPLAY_BYTES:
             shown = {"data": message.get("data"), "main": bool(message.get("main"))}
             self.keeper.send({"t": "display", "id": self.number, **shown})
 
-    def _done(self, message):
+    def _done(self, message: Message) -> None:
         self.child.drain(self._output)
         if self._stopped:
             children.kill_new(self._known)
         self._answer(message.get("error"), self._stopped, said=message)
 
-    def _answer(self, error, how, *, status=None, lost=False, said=None):
+    def _answer(
+        self,
+        error: Any,
+        how: str,
+        *,
+        status: int | None = None,
+        lost: bool = False,
+        said: Message | None = None,
+    ) -> None:
         left_out = max(0, self._displays - _MOST_DISPLAYS)
         answer = {"how": how, "error": error, "status": status, "displays_left_out": left_out}
         details = {key: said[key] for key in ("value", "cpu", "peak") if said and key in said}
-        lost = {"lost": lost or self._lost, "lost_before": self._lost}
-        self._finish({**answer, **details, **lost})
+        loss = {"lost": lost or self._lost, "lost_before": self._lost}
+        self._finish({**answer, **details, **loss})
 
-    def _child_ended(self):
+    def _child_ended(self) -> None:
         self._end_interpreter("ended")
 
-    def _end_interpreter(self, how):
+    def _end_interpreter(self, how: str) -> None:
         """The interpreter is dead or must die; either way its variables are gone."""
         children.kill_all()
         self.child.drain(self._output)
@@ -171,7 +200,7 @@ class _Run(_Activity):
         self.keeper.take_loss(self._interpreter.name)
         self._answer(None, self._stopped or how, status=self.child.status, lost=True)
 
-    def _stop(self, why):
+    def _stop(self, why: str) -> None:
         if not self._channel_open:
             self._end_interpreter("channel_closed")
         elif self._stopped or not self._interpreter.soft_interrupt:
@@ -183,14 +212,18 @@ class _Run(_Activity):
             self.deadline = time.monotonic() + _GRACE_SECONDS
 
 
-class _Command(_Activity):
+class _Command(Activity):
     """A command of its own, beside the interpreters."""
 
-    def __init__(self, keeper, message):
+    def __init__(self, keeper: Keeper, message: Message) -> None:
         super().__init__(keeper, message)
-        self.child = Child(lambda _: _execute(message), keeper, connected=False)
 
-    def _child_ended(self):
+        def main(_connection: None) -> None:
+            _execute(message)
+
+        self.child = Child(main, keeper, connected=False)
+
+    def _child_ended(self) -> None:
         if self._stopped:
             self.child.drain(self._output)
         # What it left running in the background holds the pipes open, perhaps for ever.
@@ -198,16 +231,16 @@ class _Command(_Activity):
         self.child.close()
         self._finish({"how": self._stopped or "ended", "status": self.child.status})
 
-    def _stop(self, why):
+    def _stop(self, why: str) -> None:
         children.kill_new(self._known)
         self._stopped = self._stopped or why
         self.deadline = _NO_DEADLINE
 
 
-class _End(_Activity):
+class _End(Activity):
     """Everything in the session killed, and gone, before the answer."""
 
-    def __init__(self, keeper, message):
+    def __init__(self, keeper: Keeper, message: Message) -> None:
         super().__init__(keeper, message)
         children.kill_all()
         keeper.forget_interpreters()
@@ -215,8 +248,8 @@ class _End(_Activity):
         self._finish({})
 
 
-def _execute(message):
-    arguments = message["argv"]
+def _execute(message: Message) -> NoReturn:
+    arguments: list[str] = message["argv"]
     try:
         os.chdir(message["cwd"] or ".")
     except OSError as error:
@@ -230,13 +263,13 @@ def _execute(message):
         _refuse(arguments[0], error.strerror, 126)
 
 
-def _refuse(what, why, code):
+def _refuse(what: str, why: str | None, code: int) -> NoReturn:
     # 126 and 127 are what a shell exits with for the same.
     os.write(2, f"{what}: {why}\n".encode())
     os._exit(code)
 
 
-def _receive(connection):
+def _receive(connection: socket.socket) -> bytes:
     """What has arrived; empty if the other side hung up, in whatever way."""
     try:
         return connection.recv(1 << 18)
@@ -244,23 +277,31 @@ def _receive(connection):
         return b""
 
 
-class _FileOperation(_Activity):
+class _Listing(Activity):
+    """What is below a directory. Names and sizes harm nobody, so it costs no process of its own."""
+
+    def __init__(self, keeper: Keeper, message: Message) -> None:
+        super().__init__(keeper, message)
+        self._finish(*files.serve(message, b""))
+
+
+class _FileOperation(Activity):
     """Reading, writing or listing, in a child without rights that answers with one frame."""
 
-    def __init__(self, keeper, message, body):
+    def __init__(self, keeper: Keeper, message: Message, body: bytes) -> None:
         super().__init__(keeper, message)
 
-        def main(connection):
+        def main(connection: socket.socket) -> None:
             connection.sendall(wire.encode(*files.serve(message, body)))
 
         self.child = Child(main, keeper, connected=True)
         self.child.connection.setblocking(True)
         self._reader = wire.FrameReader()
 
-    def readers(self):
+    def readers(self) -> list[_Descriptor]:
         return [self.child.connection]
 
-    def handle(self, ready):
+    def handle(self, ready: Sequence[_Descriptor]) -> None:
         if self.child.connection in ready:
             data = _receive(self.child.connection)
             frames = self._reader.feed(data)
@@ -271,10 +312,10 @@ class _FileOperation(_Activity):
         elif time.monotonic() >= self.deadline:
             self._stop("timed_out")
 
-    def _stop(self, why):
+    def _stop(self, why: str) -> None:
         self._end({"error": "the file operation did not end", "errno": "ETIMEDOUT"}, b"")
 
-    def _end(self, message, body):
+    def _end(self, message: Message, body: bytes) -> None:
         self.child.signal_group(signal.SIGKILL)
         self.child.close()
         self._finish(message, body)

@@ -1,13 +1,20 @@
 """The processes of a session that are not trusted, seen from the keeper."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import select
 import signal
 import socket
 import sys
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
 
 from . import linux, namespaces
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
 
 _READ_SIZE = 1 << 16
 _KILL_ROUNDS = 200
@@ -16,12 +23,22 @@ _KILL_ROUNDS = 200
 class Child:
     """A forked process with its output in pipes and, if asked for, a socket to us.
 
-    Attributes: `pid`; `outputs`, a map from file descriptor to `stdout` or `stderr`; `connection`, our end
-    of the socket or None; `status`, what waitpid said, None while it runs.
+    Attributes: `pid`; `outputs`, a map from file descriptor to `stdout` or `stderr`; `status`, what waitpid
+    said, None while it runs.
     """
 
-    def __init__(self, main, keeper, *, connected, address_space=True):
-        """Fork; the child runs `main(connection)` as user code and never returns from it."""
+    def __init__(
+        self,
+        main: Callable[[Any], object],
+        keeper: Keeper,
+        *,
+        connected: bool,
+        address_space: bool = True,
+    ) -> None:
+        """Fork; the child runs `main(connection)` as user code and never returns from it.
+
+        `connection` is its end of the socket, None where `connected` is false.
+        """
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         ours, theirs = socket.socketpair() if connected else (None, None)
@@ -34,17 +51,29 @@ class Child:
                 main(theirs)
         os.close(out_write)
         os.close(err_write)
-        self.connection = ours
-        self.status = None
+        self._connection = ours
+        self.status: int | None = None
         self.outputs = {out_read: "stdout", err_read: "stderr"}
         for descriptor in self.outputs:
             os.set_blocking(descriptor, False)
-        if theirs is not None:
+        if ours is not None and theirs is not None:
             theirs.close()
             ours.setblocking(False)
 
+    @property
+    def connection(self) -> socket.socket:
+        """Our end of the socket. Only for a child that is connected."""
+        assert self._connection is not None
+        return self._connection
+
     @staticmethod
-    def _become(out_write, err_write, theirs, keeper, address_space):
+    def _become(
+        out_write: int,
+        err_write: int,
+        theirs: socket.socket | None,
+        keeper: Keeper,
+        address_space: bool,
+    ) -> None:
         empty = os.open(os.devnull, os.O_RDONLY)
         for target, source in enumerate((empty, out_write, err_write)):
             os.dup2(source, target)
@@ -53,7 +82,7 @@ class Child:
         linux.close_between(keep + 1)
         namespaces.become_unprivileged(keeper.limits, keeper.filter, address_space=address_space)
 
-    def read_output(self, sink):
+    def read_output(self, sink: Callable[[str, bytes], None]) -> None:
         """Pass everything that is there now to `sink(stream, bytes)`; a few MiB at the most."""
         for descriptor in list(self.outputs):
             for _ in range(64):
@@ -67,27 +96,27 @@ class Child:
                     break
                 sink(self.outputs[descriptor], data)
 
-    def drain(self, sink):
+    def drain(self, sink: Callable[[str, bytes], None]) -> None:
         """Read until nothing is there. Only for when the writers have stopped."""
         while self.outputs and select.select(list(self.outputs), [], [], 0)[0]:
             self.read_output(sink)
 
-    def signal_group(self, number):
+    def signal_group(self, number: int) -> None:
         """Send a signal to the child and what it started in its own process group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
-    def close(self):
+    def close(self) -> None:
         """Close our ends."""
         for descriptor in self.outputs:
             os.close(descriptor)
         self.outputs = {}
-        if self.connection is not None:
-            self.connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 @contextlib.contextmanager
-def _never_returning():
+def _never_returning() -> Generator[None, None, None]:
     """Keeps an error in a forked child from unwinding into its parent's code."""
     try:
         yield
@@ -101,25 +130,25 @@ def _never_returning():
         os._exit(0)
 
 
-def pids():
+def pids() -> set[int]:
     """Every process of this pid namespace but the keeper."""
     return {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
 
 
-def kill_all():
+def kill_all() -> None:
     """Kill every process of this pid namespace but the keeper."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(-1, signal.SIGKILL)
 
 
-def wait_for_all():
+def wait_for_all() -> None:
     """Return when no process but the keeper is left; orphans are its children too."""
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
 
 
-def kill_new(known):
+def kill_new(known: set[int]) -> None:
     """Kill the processes that are not in `known`, and what they start meanwhile.
 
     One that multiplies faster than it is killed takes everything down with it: only the signal to all
@@ -135,7 +164,7 @@ def kill_new(known):
     kill_all()
 
 
-def _is_zombie(pid):
+def _is_zombie(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")

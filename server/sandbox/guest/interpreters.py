@@ -4,14 +4,24 @@ An interpreter is a `Child` that lives from call to call. `ask` sends it a reque
 says: `display` messages and at most one `done`, which counts only with the token of the request.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import secrets
 import shlex
 from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import wire
 from .children import Child
+from .wire import Message
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from .keeper import Keeper
 
 _GUEST = os.path.dirname(os.path.abspath(__file__))
 _BASH = "/bin/bash"
@@ -22,32 +32,49 @@ class Forged(Exception):
     """Something on the interpreter's channel was not the answer to our request."""
 
 
+class Interpreter(Protocol):
+    """What all have in common. `soft_interrupt`: its variables survive a SIGINT."""
+
+    name: str
+    soft_interrupt: bool
+    child: Child
+
+    def ask(self, code: str, message: Message) -> bytes:
+        """The bytes of a request to run `code`."""
+        ...
+
+    def answers(self, data: bytes) -> list[Message]:
+        """Messages in what was received. Raises Forged."""
+        ...
+
+
 class Python:
     """A fork of the warm shell."""
 
     name = "python"
     soft_interrupt = True
 
-    def __init__(self, keeper):
+    def __init__(self, keeper: Keeper) -> None:
         self.child = Child(partial(self._main, keeper), keeper, connected=True)
         self._reader = wire.FrameReader(_ANSWER_LIMIT)
         self._cell = 0
         self.token = ""
 
     @staticmethod
-    def _main(keeper, connection):
+    def _main(keeper: Keeper, connection: socket.socket) -> None:
         from . import kernel
 
+        assert keeper.shell is not None
         kernel.serve(connection, keeper.shell)
 
-    def ask(self, code, message):
+    def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
         self._cell += 1
         self.token = secrets.token_hex(16)
         request = {"token": self.token, "env": message["env"], "cell": self._cell}
         return wire.encode(request, code.encode())
 
-    def answers(self, data):
+    def answers(self, data: bytes) -> list[Message]:
         """Messages in what was received. Raises Forged."""
         try:
             messages = [message for message, _ in self._reader.feed(data)]
@@ -65,12 +92,12 @@ class Cells(Python):
     name = "cells"
 
     @staticmethod
-    def _main(_keeper, connection):
+    def _main(keeper: Keeper, connection: socket.socket) -> None:
         from . import cells
 
         cells.serve(connection)
 
-    def ask(self, code, message):
+    def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
         self.token = secrets.token_hex(16)
         place = {key: message[key] for key in ("env", "name", "line", "mode")}
@@ -82,8 +109,8 @@ class _Lines:
 
     soft_interrupt = False
 
-    def __init__(self, keeper, arguments, *, address_space=True):
-        def main(connection):
+    def __init__(self, keeper: Keeper, arguments: list[str], *, address_space: bool = True) -> None:
+        def main(connection: socket.socket) -> None:
             os.dup2(connection.fileno(), 3)
             os.execv(arguments[0], arguments)
 
@@ -91,12 +118,15 @@ class _Lines:
         self._buffer = b""
         self.token = ""
 
-    def answers(self, data):
+    def answers(self, data: bytes) -> list[Message]:
         """Messages in what was received. Raises Forged."""
         *lines, self._buffer = (self._buffer + data).split(b"\0")
         if len(self._buffer) > _ANSWER_LIMIT:
             raise Forged("endless answer")
         return [message for line in lines for message in self._messages(line)]
+
+    def _messages(self, line: bytes) -> list[Message]:
+        raise NotImplementedError
 
 
 class Bash(_Lines):
@@ -104,13 +134,14 @@ class Bash(_Lines):
 
     name = "bash"
 
-    def __init__(self, keeper):
+    def __init__(self, keeper: Keeper) -> None:
         super().__init__(keeper, [_BASH, "--norc", "--noprofile", os.path.join(_GUEST, "repl.sh")])
 
-    def ask(self, code, message):
+    def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
         self.token = secrets.token_hex(16)
-        before, after = [], []
+        before: list[str] = []
+        after: list[str] = []
         for name, value in message["env"].items():
             before.append(
                 f"__had_{name}=${{{name}+x}} __old_{name}=${name}; export {name}={shlex.quote(value)}"
@@ -122,11 +153,11 @@ class Bash(_Lines):
         fields = (self.token, "\n".join(before), code, "\n".join(after))
         return b"".join(field.replace("\0", "").encode() + b"\0" for field in fields)
 
-    def _messages(self, line):
+    def _messages(self, line: bytes) -> list[Message]:
         token, _, status = line.decode("utf-8", "replace").partition(" ")
         if token != self.token or not status.isdigit():
             raise Forged("wrong token")
-        error = None
+        error: Message | None = None
         if status != "0":
             value = f"exit status {status}"
             error = {"name": "ExitStatus", "value": value, "line": None, "traceback": ""}
@@ -138,29 +169,35 @@ class JavaScript(_Lines):
 
     name = "javascript"
 
-    def __init__(self, keeper):
+    def __init__(self, keeper: Keeper) -> None:
         # V8 reserves tens of gigabytes of address space that it never uses.
         script = os.path.join(_GUEST, "repl.js")
-        super().__init__(keeper, [keeper.node, script], address_space=False)
+        super().__init__(keeper, [keeper.node or "", script], address_space=False)
 
-    def ask(self, code, message):
+    def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
         self.token = secrets.token_hex(16)
         request = {"token": self.token, "code": code, "env": message["env"]}
         return json.dumps(request).encode() + b"\0"
 
-    def _messages(self, line):
+    def _messages(self, line: bytes) -> list[Message]:
         try:
-            reply = json.loads(line)
+            reply: Any = json.loads(line)
             if reply["token"] != self.token:
                 raise Forged("wrong token")
         except (ValueError, TypeError, KeyError) as error:
             raise Forged("not JSON") from error
-        done = {"t": "done", "error": reply.get("error")}
+        done: Message = {"t": "done", "error": reply.get("error")}
         if "text" in reply:
-            shown = {"t": "display", "data": {"text/plain": str(reply["text"])}, "main": True}
+            shown: Message = {
+                "t": "display",
+                "data": {"text/plain": str(reply["text"])},
+                "main": True,
+            }
             return [shown, done]
         return [done]
 
 
-LANGUAGES = {kind.name: kind for kind in (Python, Cells, Bash, JavaScript)}
+LANGUAGES: dict[str, Callable[[Keeper], Interpreter]] = {
+    kind.name: kind for kind in (Python, Cells, Bash, JavaScript)
+}

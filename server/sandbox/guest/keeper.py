@@ -8,14 +8,23 @@ One request at a time: `run`, `command`, `write`, `write_many`, `read`, `list`, 
 by one `done`, after any number of `out` and `display`. When the host hangs up, the session ends.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import select
 import signal
 import socket
 import time
+from typing import TYPE_CHECKING, NoReturn
 
 from . import activities, children, wire
+from .wire import Message
+
+if TYPE_CHECKING:
+    from .activities import Activity
+    from .interpreters import Interpreter
+    from .kernel import Shell
 
 _LONGEST_WAIT = 3600.0  # select refuses an infinite number of seconds
 
@@ -23,25 +32,27 @@ _LONGEST_WAIT = 3600.0  # select refuses an infinite number of seconds
 class Keeper:
     """Everything that a session's requests share."""
 
-    def __init__(self, host, config, shell, instructions):
-        self.limits = config["limits"]
-        self.node = config["node"]
+    def __init__(
+        self, host: socket.socket, config: Message, shell: Shell | None, instructions: bytes
+    ) -> None:
+        self.limits: dict[str, int] = config["limits"]
+        self.node: str | None = config["node"]
         self.filter = instructions
         self.shell = shell
-        self.interpreters = {}
-        self._lost = set()
+        self.interpreters: dict[str, Interpreter] = {}
+        self._lost: set[str] = set()
         self._host = host
         self._reader = wire.FrameReader()
-        self._activity = None
+        self._activity: Activity | None = None
 
-    def run(self):
+    def run(self) -> NoReturn:
         """Serve until the host hangs up; then kill everything. Never returns."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         wake_read, wake_write = socket.socketpair()
         wake_read.setblocking(False)
         wake_write.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, _wake_up)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         self.send({"t": "ready"})
         # Most want it, and the host is not waiting yet.
@@ -52,34 +63,36 @@ class Keeper:
         children.kill_all()
         os._exit(0)
 
-    def send(self, message, body=b""):
+    def send(self, message: Message, body: bytes = b"") -> None:
         """One frame to the host."""
         self._host.sendall(wire.encode(message, body))
 
-    def interpreter(self, language):
+    def interpreter(self, language: str) -> Interpreter:
         """The running interpreter for a language; a new one if there is none."""
         if language not in self.interpreters:
             self.interpreters[language] = activities.LANGUAGES[language](self)
         return self.interpreters[language]
 
-    def take_loss(self, language):
+    def take_loss(self, language: str) -> bool:
         """Whether the interpreter for a language died since it was last used; asked once."""
         lost = language in self._lost
         self._lost.discard(language)
         return lost
 
-    def forget_interpreters(self):
+    def forget_interpreters(self) -> None:
         """They are dead, all of them: the next calls get new ones."""
         for language in list(self.interpreters):
             self._forget(language)
 
-    def _forget(self, language):
+    def _forget(self, language: str) -> None:
         self.interpreters.pop(language).child.close()
         self._lost.add(language)
 
-    def _turn(self, wake):
+    def _turn(self, wake: socket.socket) -> bool:
         activity = self._activity
-        readers, writers, timeout = [self._host, wake], [], None
+        readers: list[int | socket.socket] = [self._host, wake]
+        writers: list[int | socket.socket] = []
+        timeout = None
         if activity is not None:
             readers += activity.readers()
             writers = activity.writers()
@@ -95,7 +108,7 @@ class Keeper:
                 self._activity = None
         return self._host not in ready or self._receive()
 
-    def _receive(self):
+    def _receive(self) -> bool:
         data = self._host.recv(1 << 18)
         for message, body in self._reader.feed(data):
             if message["op"] == "cancel":
@@ -107,7 +120,7 @@ class Keeper:
                     self._activity = None
         return bool(data)
 
-    def _reap(self):
+    def _reap(self) -> None:
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -117,10 +130,14 @@ class Keeper:
                 return
             self._ended(pid, status)
 
-    def _ended(self, pid, status):
+    def _ended(self, pid: int, status: int) -> None:
         if self._activity is not None and self._activity.child.pid == pid:
             self._activity.child.status = status
             return
         for language, interpreter in list(self.interpreters.items()):
             if interpreter.child.pid == pid:
                 self._forget(language)
+
+
+def _wake_up(_number: int, _frame: object) -> None:
+    """Nothing: with a handler set, Python writes to the wake-up descriptor."""

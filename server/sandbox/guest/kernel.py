@@ -5,6 +5,11 @@ process, so whatever this process says is the user's word and nobody's verdict: 
 what the code displayed and raised, and decides by itself how it ended.
 """
 
+# IPython annotates only some of its parameters.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
 import builtins
 import contextlib
 import os
@@ -12,6 +17,8 @@ import random
 import signal
 import sys
 import warnings
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
@@ -21,39 +28,47 @@ from traitlets import Type
 from traitlets.config import Config
 
 from . import rich, tracebacks, wire
+from .wire import Message
+
+if TYPE_CHECKING:
+    import socket
 
 
 class _Compiler(CachingCompiler):
     """Names cells as a reader would: `<cell 3>`."""
 
-    def get_code_name(self, raw_code, transformed_code, number):
-        return tracebacks.cell_name(self.cell)
-
     cell = 0
+
+    def get_code_name(self, raw_code: str, transformed_code: str, number: int) -> str:
+        return tracebacks.cell_name(self.cell)
 
 
 class _Publisher(DisplayPublisher):
     """Sends what `display()` shows."""
 
-    def publish(self, data, metadata=None, source=None, *, transient=None, update=False, **_):
+    shell: Shell
+
+    def publish(self, data: dict[str, Any], *_args: Any, **_kwargs: Any) -> None:
         self.shell.send_display(data, is_main=False)
 
 
 class _Hook(DisplayHook):
     """Sends the value of the last expression."""
 
-    def write_output_prompt(self):
+    shell: Shell
+
+    def write_output_prompt(self) -> None:
         pass
 
-    def write_format_data(self, format_dict, md_dict=None):
+    def write_format_data(self, format_dict: dict[str, Any], md_dict: Any = None) -> None:
         self.shell.send_display(format_dict, is_main=True)
 
-    def finish_displayhook(self):
+    def finish_displayhook(self) -> None:
         self._is_active = False
 
-    def quiet(self):
+    def quiet(self) -> bool:
         try:
-            return self.semicolon_at_end_of_expression(self.shell.current_code)
+            return bool(self.semicolon_at_end_of_expression(self.shell.current_code))
         except Exception:  # noqa: BLE001 - tokenize raises many things on cells with magics
             return False
 
@@ -65,28 +80,28 @@ class Shell(InteractiveShell):
     display_pub_class = Type(_Publisher)
     compiler_class = Type(_Compiler)
     current_code = ""
-    channel = None
+    channel: _Channel | None = None
 
-    def send_display(self, data, *, is_main):
+    def send_display(self, data: dict[str, Any], *, is_main: bool) -> None:
         """Send one bundle of MIME representations to the keeper."""
         if self.channel is not None:
             self.channel.send_display(data, is_main=is_main)
 
-    def showtraceback(self, *args, **kwargs):
+    def showtraceback(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the exception is reported as data."""
 
-    def showsyntaxerror(self, *args, **kwargs):
+    def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the exception is reported as data."""
 
-    def enable_gui(self, gui=None):
+    def enable_gui(self, gui: Any = None) -> None:
         """Nothing: there is no screen to integrate with."""
 
-    def ask_exit(self):
+    def ask_exit(self) -> NoReturn:
         """`exit` and `quit` end the interpreter, as in a script."""
         raise SystemExit(0)
 
 
-def make_shell():
+def make_shell() -> Shell:
     """The shell that sessions are forked from, with what a first cell would load already loaded."""
     config = Config()
     config.HistoryManager.enabled = False  # it starts a thread and writes to the home directory
@@ -102,13 +117,13 @@ def make_shell():
 class _Channel:
     """The kernel's end of the socket to the keeper. `token` proves which request is answered."""
 
-    def __init__(self, connection):
+    def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._reader = wire.FrameReader()
-        self._frames = []
+        self._frames: list[tuple[Message, bytes]] = []
         self.token = ""
 
-    def receive(self):
+    def receive(self) -> tuple[Message, bytes]:
         while not self._frames:
             data = self._connection.recv(1 << 16)
             if not data:
@@ -116,7 +131,7 @@ class _Channel:
             self._frames = self._reader.feed(data)
         return self._frames.pop(0)
 
-    def send(self, message):
+    def send(self, message: Message) -> None:
         # A signal here would cut a frame in two.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -124,13 +139,13 @@ class _Channel:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-    def send_display(self, data, *, is_main):
+    def send_display(self, data: dict[str, Any], *, is_main: bool) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self.send({"t": "display", "data": rich.jsonable(data), "main": is_main})
 
 
-def serve(connection, shell):
+def serve(connection: socket.socket, shell: Shell) -> NoReturn:
     """Answer the keeper's requests until it hangs up. Never returns."""
     channel = _Channel(connection)
     shell.channel = channel
@@ -140,7 +155,7 @@ def serve(connection, shell):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         message, code = channel.receive()
         channel.token = message["token"]
-        answer = {"t": "done"}
+        answer: Message = {"t": "done"}
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             answer["error"] = _run(shell, code.decode(), message)
@@ -154,7 +169,7 @@ def serve(connection, shell):
         channel.send(answer)
 
 
-def _become_a_session(shell):
+def _become_a_session(shell: Shell) -> None:
     # Forks of one interpreter would otherwise draw the same random numbers.
     random.seed()
     numpy_random = sys.modules.get("numpy.random")
@@ -167,13 +182,14 @@ def _become_a_session(shell):
     shell.execution_count = 1
 
 
-def _no_input(prompt=""):
+def _no_input(prompt: object = "") -> NoReturn:
     """input() cannot be answered here."""
     raise EOFError("input() has nobody to ask: this code runs without a terminal")
 
 
-def _run(shell, code, message):
-    shell.compile.cell = message["cell"]
+def _run(shell: Shell, code: str, message: Message) -> Message | None:
+    compiler: Any = shell.compile
+    compiler.cell = message["cell"]
     shell.current_code = code
     with _environment(message["env"]):
         result = shell.run_cell(code, store_history=True)
@@ -184,7 +200,7 @@ def _run(shell, code, message):
 
 
 @contextlib.contextmanager
-def _environment(variables):
+def _environment(variables: Mapping[str, str]) -> Generator[None, None, None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -197,7 +213,7 @@ def _environment(variables):
                 os.environ[name] = value
 
 
-def _flush():
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         # The user may have closed or replaced it, and a full pipe is no reason to fail.
         with contextlib.suppress(Exception):

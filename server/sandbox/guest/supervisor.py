@@ -8,6 +8,8 @@ The first sessions should not wait for numpy and pandas, so two processes take t
 at once with IPython alone, while its fork imports the rest and then takes over.
 """
 
+from __future__ import annotations
+
 import contextlib
 import gc
 import importlib
@@ -19,13 +21,18 @@ import signal
 import socket
 import sys
 import traceback
+from typing import TYPE_CHECKING, NoReturn
 
 from . import keeper, linux, namespaces, seccomp, wire
+from .wire import Message
+
+if TYPE_CHECKING:
+    from .kernel import Shell
 
 _MESSAGE_SIZE = 1 << 16
 
 
-def main(descriptor):
+def main(descriptor: int) -> NoReturn:
     """Serve the control socket with number `descriptor` until the host hangs up."""
     control = socket.socket(fileno=descriptor)
     config = json.loads(control.recv(_MESSAGE_SIZE))
@@ -38,13 +45,13 @@ def main(descriptor):
     supervisor.serve()
 
 
-def _make_shell():
+def _make_shell() -> Shell:
     from . import kernel
 
     return kernel.make_shell()
 
 
-def _keep_caches():
+def _keep_caches() -> None:
     source = os.environ.get("MPLCONFIGDIR", "")
     kept = f"{namespaces.SHARED_CACHE}/matplotlib"
     if not os.path.isdir(source) or os.path.isdir(kept):
@@ -58,13 +65,14 @@ def _keep_caches():
 
 
 class _Supervisor:
-    def __init__(self, control, config, shell):
+    def __init__(self, control: socket.socket, config: Message, shell: Shell | None) -> None:
         self._control = control
         self._config = config
         self._shell = shell
         self._filter = seccomp.build()
+        self._warm: int | None = None  # says when our successor is ready
 
-    def hand_over_when_warm(self):
+    def hand_over_when_warm(self) -> None:
         """Fork the process that imports the rest; it serves from then on and this one waits for it."""
         read, write = os.pipe()
         if os.fork() != 0:
@@ -80,17 +88,15 @@ class _Supervisor:
         _keep_caches()
         os.write(write, b"1")
         os.close(write)
-        self._warm = None
         self.serve()
-        os._exit(0)
 
-    def serve(self):
+    def serve(self) -> NoReturn:
         """Answer requests; never returns."""
         gc.collect()
         gc.freeze()  # so that collections in the forks do not copy our pages
         while True:
             ready = select.select([self._control, *([self._warm] if self._warm else [])], [], [])[0]
-            if self._warm in ready:
+            if self._warm is not None and self._warm in ready:
                 if os.read(self._warm, 1):
                     _wait_for_children()
                 os.close(self._warm)  # it died while it imported: go on without it
@@ -98,7 +104,7 @@ class _Supervisor:
             else:
                 self._answer()
 
-    def _answer(self):
+    def _answer(self) -> None:
         data, descriptors, _, _ = socket.recv_fds(
             self._control, _MESSAGE_SIZE, 1, socket.MSG_DONTWAIT
         )
@@ -117,7 +123,7 @@ class _Supervisor:
         connection.close()
 
 
-def _wait_for_children():
+def _wait_for_children() -> NoReturn:
     """Our successor serves. This process stays: the jail lives as long as it does. Never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
@@ -127,7 +133,13 @@ def _wait_for_children():
         os._exit(0)
 
 
-def _become_session(connection, config, shell, instructions, ids):
+def _become_session(
+    connection: socket.socket,
+    config: Message,
+    shell: Shell | None,
+    instructions: bytes,
+    ids: tuple[int, int],
+) -> NoReturn:
     """As process 1 of a session's namespaces: furnish them and keep the session. Never returns."""
     linux.close_between(3, connection.fileno())
     linux.close_between(connection.fileno() + 1)
@@ -140,7 +152,7 @@ def _become_session(connection, config, shell, instructions, ids):
     os._exit(1)
 
 
-def _report(connection, error):
+def _report(connection: socket.socket, error: BaseException) -> None:
     detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     message = {"t": "failed", "error": str(error), "detail": detail}
     with contextlib.suppress(OSError):

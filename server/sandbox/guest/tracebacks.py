@@ -1,22 +1,29 @@
 """Exceptions as data: name, value, line and the user's own frames."""
 
+from __future__ import annotations
+
 import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
 
 _MOST_CHARACTERS = 20_000
 _OURS = "/guest/"
 
 
-def cell_name(number):
+def cell_name(number: int) -> str:
     """What a cell is called in tracebacks."""
     return f"<cell {number}>"
 
 
-def is_cell(filename):
+def is_cell(filename: str) -> bool:
     """Whether code with this name came from a cell of a session."""
     return filename.startswith("<cell ")
 
 
-def describe(error, name, is_users=is_cell):
+def describe(
+    error: BaseException, name: str, is_users: Callable[[str], bool] = is_cell
+) -> dict[str, Any]:
     """A JSON-able description of an exception raised by the cell called `name`.
 
     The traceback begins with the first frame whose file `is_users`. Nothing that the exception's own
@@ -33,7 +40,7 @@ def describe(error, name, is_users=is_cell):
     }
 
 
-def _line(error, frames, name):
+def _line(error: BaseException, frames: TracebackType | None, name: str) -> int | None:
     if isinstance(error, SyntaxError) and error.filename == name:
         return error.lineno
     line = None
@@ -44,14 +51,14 @@ def _line(error, frames, name):
     return line
 
 
-def _text_of(error):
+def _text_of(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException as second:  # noqa: BLE001 - a user's __str__ may raise anything
         return f"<str() of the exception raised {type(second).__name__}>"
 
 
-def _format(error, frames):
+def _format(error: BaseException, frames: TracebackType | None) -> str:
     try:
         summary = traceback.TracebackException(type(error), error, frames, compact=True)
         kept = [frame for frame in summary.stack if not frame.filename.startswith(_OURS)]
@@ -61,7 +68,7 @@ def _format(error, frames):
         return f"<the traceback could not be formatted: {type(second).__name__}>"
 
 
-def _cut(text):
+def _cut(text: str) -> str:
     if len(text) <= _MOST_CHARACTERS:
         return text
     half = _MOST_CHARACTERS // 2

@@ -1,9 +1,59 @@
 """What every test shares."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
+from fakes import FakeBackend, VirtualClock
+from standin import StandIn
+
+pytest.register_assert_rewrite("sandbox_contract")
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     """The server runs on asyncio, and so do its tests."""
     return "asyncio"
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """A clock that stands still until the test moves it."""
+    return VirtualClock()
+
+
+@pytest.fixture
+def make_backend() -> Iterator[Callable[[float | None], FakeBackend]]:
+    """Makes fake backends with a hard limit on age; none of their sandboxes may stay open."""
+    made: list[FakeBackend] = []
+
+    def make(max_age: float | None) -> FakeBackend:
+        made.append(FakeBackend(max_age=max_age))
+        return made[-1]
+
+    yield make
+
+    assert [backend.open for backend in made] == [0] * len(made)
+
+
+@pytest.fixture
+def backend(make_backend: Callable[[float | None], FakeBackend]) -> FakeBackend:
+    """A fake backend without a hard limit on age; none of its sandboxes may stay open."""
+    return make_backend(None)
+
+
+@pytest.fixture(scope="session")
+def running_standin() -> Iterator[StandIn]:
+    """One server for all tests; its sandboxes are each test's own."""
+    with StandIn() as standin:
+        yield standin
+
+
+@pytest.fixture
+def standin(running_standin: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """What the SDK takes for E2B. No sandbox may be left when the test ends."""
+    for name, value in running_standin.environment.items():
+        monkeypatch.setenv(name, value)
+    yield running_standin
+    left = len(running_standin)
+    running_standin.reset()
+    assert left == 0

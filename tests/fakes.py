@@ -36,8 +36,10 @@ HOME = "/home/user/"
 
 async def settle() -> None:
     """Let every task run until it waits for something that only the test can bring about."""
-    for _ in range(100):
+    # Almost always enough, and much cheaper than what follows if it finds a task that can still run.
+    for _ in range(50):
         await anyio.lowlevel.checkpoint()
+    await anyio.wait_all_tasks_blocked()
 
 
 class VirtualClock:
@@ -75,6 +77,7 @@ class FakeSandbox:
         calls: the names of the methods that were called, in order.
         hold_calls: while set, `run_code` and `run_command` wait for it before they do anything.
         hold_close, hold_keep_alive: the same for `close` and `keep_alive`.
+        close_error, keep_alive_error: raised by these, where set.
     """
 
     python = "3.11.7"
@@ -89,8 +92,10 @@ class FakeSandbox:
         self.hold_calls: anyio.Event | None = None
         self.hold_close: anyio.Event | None = None
         self.hold_keep_alive: anyio.Event | None = None
+        self.close_error: Exception | None = None
+        self.keep_alive_error: Exception | None = None
         self._backend = backend
-        self._namespace: dict[str, Any] = {"__name__": "__main__"}
+        self._namespace: dict[str, Any] = {"__name__": "__main__", **backend.names}
         self._lost: Literal["no", "before_start", "after_start"] = "no"
         self._gone = anyio.Event()
         self._one_at_a_time = anyio.Lock()
@@ -164,12 +169,21 @@ class FakeSandbox:
             await self.hold_keep_alive.wait()
         if self.closed or self._lost != "no":
             raise SandboxUnavailable("The fake sandbox is gone.")
+        if self.keep_alive_error is not None:
+            raise self.keep_alive_error
         self.keep_alives.append(seconds)
 
     async def close(self) -> None:
+        self.calls.append("close")
         if self.hold_close is not None:
             await self.hold_close.wait()
+        if self.close_error is not None:
+            self._forget()
+            raise self.close_error
         await anyio.lowlevel.checkpoint()
+        self._forget()
+
+    def _forget(self) -> None:
         if not self.closed:
             self.closed = True
             self._gone.set()
@@ -199,9 +213,13 @@ class FakeBackend:
 
     Attributes:
         open: sandboxes created (or being created) and not closed. `most_open`: the highest so far.
-        created: all of them, in order. `warmed`: the requests of `warm_up`. `sweeps`: how many.
+        created: all of them, in order. `warmed`: the requests of `warm_up`. `sweeps`: how many;
+            each reports `orphans` killed.
+        names: what code in every sandbox finds defined.
         creating: while set, `create` waits for it. `create_errors`: raised by the next `create`s.
-        warm_up_error, sweep_error: raised by these, where set.
+        hold_warm_up, hold_close: the same for `warm_up` and `close`.
+        warm_up_error, sweep_error, close_error: raised by these, where set.
+        on_create: called with each new sandbox.
     """
 
     def __init__(
@@ -215,7 +233,12 @@ class FakeBackend:
         self.created: list[FakeSandbox] = []
         self.warmed: list[SandboxRequest] = []
         self.sweeps = 0
+        self.orphans = 0
         self.closed = False
+        self.hold_close: anyio.Event | None = None
+        self.close_error: Exception | None = None
+        self.hold_warm_up: anyio.Event | None = None
+        self.names: dict[str, Any] = {}
         self.creating: anyio.Event | None = None
         self.create_errors: list[Exception] = []
         self.warm_up_error: Exception | None = None
@@ -224,6 +247,8 @@ class FakeBackend:
 
     async def warm_up(self, request: SandboxRequest) -> None:
         self.warmed.append(request)
+        if self.hold_warm_up is not None:
+            await self.hold_warm_up.wait()
         if self.warm_up_error is not None:
             raise self.warm_up_error
 
@@ -249,12 +274,14 @@ class FakeBackend:
         self.sweeps += 1
         if self.sweep_error is not None:
             raise self.sweep_error
-        return 0
+        return self.orphans
 
     async def close(self) -> None:
-        for sandbox in self.created:
-            sandbox.hold_close = None
-            await sandbox.close()
+        """Unlike a real one it closes no sandbox, so that one which was forgotten shows in `open`."""
+        if self.hold_close is not None:
+            await self.hold_close.wait()
+        if self.close_error is not None:
+            raise self.close_error
         self.closed = True
 
 

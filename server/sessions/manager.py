@@ -1,7 +1,7 @@
 """The session manager: every sandbox is leased from here, and closed by here."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -46,7 +46,8 @@ class Overview:
 class SessionManager:
     """Sessions over one backend. Use it as an async context manager, once.
 
-    Leaving the context closes every sandbox, at once and in bounded time, and then the backend.
+    `on_end` is told the handle of every session that ends, for those who keep things by it; it must
+    not raise. Leaving the context closes every sandbox, at once and in bounded time, and then the backend.
     """
 
     def __init__(
@@ -55,15 +56,17 @@ class SessionManager:
         settings: SessionSettings | None = None,
         *,
         clock: Clock | None = None,
+        on_end: Callable[[str], None] = lambda handle: None,
     ) -> None:
         self._backend = backend
         self._settings = settings or SessionSettings()
         self._clock = clock or SystemClock()
+        self._on_end = on_end
         self._running = False
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
-        self._store = Store(self._backend, self._settings, self._clock, self._tasks)
+        self._store = Store(self._backend, self._settings, self._clock, self._tasks, self._on_end)
         warm = self._settings.warm_principal
         ready = None if warm is None else self._request(warm)
         self._upkeep = Upkeep(self._backend, self._settings, self._clock, self._store, ready)

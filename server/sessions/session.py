@@ -103,15 +103,16 @@ class Lease:
         is done once more, in a fresh sandbox, and `state` becomes `reset` (`new` stays `new`).
 
         Raises:
-            SandboxUnavailable: the sandbox was lost when code may have run, or twice. The session's
-                next call gets a fresh one and is told.
+            SandboxUnavailable: the sandbox was lost when code may have run, or twice.
+                `may_have_started` speaks for the whole call, not only for its last request. The
+                session's next call gets a fresh sandbox and is told.
         """
         untouched = not self._watched.used
         try:
             return await work(self._watched)
         except SandboxUnavailable as lost:
-            started = lost.may_have_started or self._watched.code_started
-            if started or not untouched or self._replaced or self._session.ended:
+            again = untouched and not (lost.may_have_started or self._replaced)
+            if self._session.ended or not again:
                 raise
         await self._start_over()
         return await work(self._watched)
@@ -204,7 +205,9 @@ class WatchedSandbox:
             self.code_started = before
             raise
         except SandboxUnavailable as lost:
-            self.code_started = before or lost.may_have_started
+            # The request that failed may not have started, and yet an earlier one of this call ran.
+            lost.may_have_started |= before
+            self.code_started = lost.may_have_started
             self._note_loss(started=self.code_started)
             if not self._session.ended:
                 raise

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from anyio.abc import TaskGroup
 
@@ -18,13 +18,19 @@ class Store:
     """Every session has one place of the cap, from before its sandbox exists until it is gone."""
 
     def __init__(
-        self, backend: Backend, settings: SessionSettings, clock: Clock, tasks: TaskGroup
+        self,
+        backend: Backend,
+        settings: SessionSettings,
+        clock: Clock,
+        tasks: TaskGroup,
+        on_end: Callable[[str], None],
     ) -> None:
         self.supply = Supply(backend, settings, clock)
         self.places = Places(settings, clock, self._evict)
         self._settings = settings
         self._clock = clock
         self._tasks = tasks
+        self._on_end = on_end
         self._sessions: dict[str, Session] = {}
         self._stopped = False
         self.rotate_seconds = settings.max_age_seconds
@@ -55,7 +61,7 @@ class Store:
             InvalidInput: it was made without some of these packages.
         """
         session = self._sessions.get(handle)
-        if session is None or session.ready or session.principal != principal:
+        if session is None or session.principal != principal:
             raise SessionNotFound
         if self.expired(session):
             self.end(session)
@@ -123,6 +129,7 @@ class Store:
             return
         session.ended = True
         del self._sessions[session.handle]
+        self._on_end(session.handle)
         self.places.leaving(session.principal)
         if not self._stopped:
             self._tasks.start_soon(self._finish, session)

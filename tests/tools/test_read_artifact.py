@@ -9,6 +9,7 @@ from proofbox.server.sandbox import InvalidInput
 from proofbox.server.sessions import SessionNotFound
 from proofbox.tools import read_artifact
 from proofbox.tools._context import App
+from proofbox.tools._pictures import picture_type
 from proofbox.tools._progress import Feed
 from proofbox.tools._request import CodeRequest
 from proofbox.tools.execute_code import run
@@ -164,6 +165,4 @@ def test_a_picture_that_cannot_be_shown_is_described(
 )
 def test_pictures_are_known_by_their_first_bytes(content: bytes, mime_type: str | None) -> None:
     """The four kinds that hosts take."""
-    from proofbox.tools._pictures import picture_type
-
     assert picture_type(content) == mime_type

@@ -1,0 +1,162 @@
+"""Settings: from the environment and from flags, or not at all."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from proofbox.server.sandbox import Limits
+from proofbox.server.sessions import SessionSettings
+from proofbox.server.settings import (
+    OPTIONS,
+    Settings,
+    SettingsError,
+    read_settings,
+)
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    """Which are those of the parts that they are for."""
+    settings = read_settings({"HOME": "/root", "PATH": "/bin"})
+
+    assert settings == Settings()
+    assert settings.limits == Limits()
+    assert settings.idle_seconds == SessionSettings().idle_seconds
+    assert settings.max_age_seconds == SessionSettings().max_age_seconds
+    assert settings.max_sessions == SessionSettings().max_sessions
+    assert settings.queue == SessionSettings().queue_length
+    assert settings.queue_seconds == SessionSettings().queue_wait_seconds
+
+
+def test_every_setting_can_be_shown_as_it_is_written() -> None:
+    """What the help calls the default is a value that parses to the default, or describes it."""
+    for option in OPTIONS:
+        default = getattr(Settings(), option.name)
+        if default is not None:
+            assert option.parse(option.default) == default
+        assert option.help.endswith(".")
+
+
+def test_every_field_but_the_key_is_in_the_table() -> None:
+    """A setting cannot be forgotten in the environment or on the command line."""
+    names = {item.name for item in dataclasses.fields(Settings)}
+
+    assert {option.name for option in OPTIONS} == names - {"e2b_api_key"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("PROOFBOX_BACKEND", "LOCAL", "backend", "local"),
+        (
+            "PROOFBOX_PACKAGES",
+            "numpy>=2,<3 pandas[all]",
+            "packages",
+            ("numpy>=2,<3", "pandas[all]"),
+        ),
+        ("PROOFBOX_MEMORY", "512M", "memory", 512 * 1024**2),
+        ("PROOFBOX_MEMORY", "1 GiB", "memory", 1024**3),
+        ("PROOFBOX_MEMORY", "100000000", "memory", 100_000_000),
+        ("PROOFBOX_PROCESSES", "64", "processes", 64),
+        ("PROOFBOX_IDLE_SECONDS", "1.5", "idle_seconds", 1.5),
+        ("PROOFBOX_QUEUE", "0", "queue", 0),
+        ("PROOFBOX_E2B_TEMPLATE", "team/python:v1", "e2b_template", "team/python:v1"),
+        ("PROOFBOX_CACHE_DIR", "/nowhere/yet", "cache_dir", Path("/nowhere/yet")),
+        ("PROOFBOX_LOG_LEVEL", "debug", "log_level", "debug"),
+        ("PROOFBOX_MAX_SESSIONS", " ", "max_sessions", 32),
+    ],
+)
+def test_a_variable_sets_its_field(variable: str, text: str, name: str, value: object) -> None:
+    """An empty one is as if it were not set: hosts pass those for optional settings."""
+    assert getattr(read_settings({variable: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PROOFBOX_BACKEND", "docker"),
+        ("PROOFBOX_PACKAGES", "numpy;evil"),
+        ("PROOFBOX_PACKAGES", "--index-url=http://evil"),
+        ("PROOFBOX_PACKAGES", "evil@https://evil/x.whl"),
+        ("PROOFBOX_PACKAGES", "../wheel.whl"),
+        ("PROOFBOX_ROOTS", "relative"),
+        ("PROOFBOX_ROOTS", "/does/not/exist"),
+        ("PROOFBOX_MEMORY", "1K"),
+        ("PROOFBOX_MEMORY", "much"),
+        ("PROOFBOX_MEMORY", "-1G"),
+        ("PROOFBOX_PROCESSES", "1"),
+        ("PROOFBOX_PROCESSES", "\u0661\u0662\u0663"),
+        ("PROOFBOX_OPEN_FILES", "1e3"),
+        ("PROOFBOX_IDLE_SECONDS", "nan"),
+        ("PROOFBOX_IDLE_SECONDS", "inf"),
+        ("PROOFBOX_IDLE_SECONDS", "soon"),
+        ("PROOFBOX_E2B_TEMPLATE", "a b"),
+        ("PROOFBOX_CACHE_DIR", "relative"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(variable: str, text: str) -> None:
+    """With what it must be and what it is."""
+    with pytest.raises(SettingsError, match=rf"^{variable} must be .*\."):
+        read_settings({variable: text})
+
+
+def test_a_flag_wins_over_the_environment_and_is_named_when_it_is_wrong() -> None:
+    """What was typed last is what is meant."""
+    environment = {"PROOFBOX_PROCESSES": "64"}
+
+    assert read_settings(environment, {"processes": "32"}).processes == 32
+    with pytest.raises(SettingsError, match="^--processes must be"):
+        read_settings(environment, {"processes": "none"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "advice"),
+    [("PROOFBOX_MAX_SESSION", "did you mean PROOFBOX_MAX_SESSIONS"), ("PROOFBOX_XYZ", "known are")],
+)
+def test_an_unknown_variable_is_refused(variable: str, advice: str) -> None:
+    """A misspelt limit must not be a limit that silently does not hold."""
+    with pytest.raises(SettingsError, match=f"{variable} is not a setting of proofbox; {advice}"):
+        read_settings({variable: "1"})
+
+
+def test_roots_are_resolved(tmp_path: Path) -> None:
+    """Several, as a search path is written."""
+    inner = tmp_path / "a"
+    inner.mkdir()
+    (tmp_path / "link").symlink_to(inner)
+
+    settings = read_settings({"PROOFBOX_ROOTS": f"{tmp_path}/link{os.pathsep}{tmp_path}"})
+
+    assert settings.roots == (inner, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "key", "chosen"),
+    [
+        ({}, "", "local"),
+        ({"E2B_API_KEY": ""}, "", "local"),
+        ({"E2B_API_KEY": "e2b_1"}, "e2b_1", "e2b"),
+        ({"E2B_KEY": "e2b_2"}, "e2b_2", "e2b"),
+        ({"E2B_API_KEY": "e2b_1", "E2B_KEY": "e2b_2"}, "e2b_1", "e2b"),
+        ({"E2B_KEY": "e2b_2", "PROOFBOX_BACKEND": "local"}, "e2b_2", "local"),
+    ],
+)
+def test_a_key_chooses_e2b_unless_told_otherwise(
+    environment: dict[str, str], key: str, chosen: str
+) -> None:
+    """E2B_API_KEY goes before E2B_KEY."""
+    settings = read_settings(environment)
+
+    assert (settings.e2b_api_key, settings.chosen_backend) == (key, chosen)
+
+
+def test_e2b_without_a_key_stops_the_start() -> None:
+    """And the sentence says where keys come from."""
+    with pytest.raises(SettingsError, match=r"e2b\.dev gives keys"):
+        read_settings({"PROOFBOX_BACKEND": "e2b"})
+
+
+def test_the_key_is_never_shown() -> None:
+    """Not by repr, so not in a log or a traceback either."""
+    assert "e2b_secret" not in repr(read_settings({"E2B_API_KEY": "e2b_secret"}))

@@ -6,6 +6,7 @@ is the last thing before user code, and cannot be undone.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -14,9 +15,28 @@ import signal
 from . import linux, seccomp
 
 HOME = "/home/user"
-_WRITABLE = (HOME, "/tmp", "/dev/shm")
+_WRITABLE = ("/tmp", "/dev/shm", HOME)
 SHARED_CACHE = "/cache"
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
+# They name keys of the user who runs the jail.
+_HIDDEN = ("/proc/keys", "/proc/key-users")
+# What a session takes of these is missing to that user everywhere else on the machine.
+_COUNTED_FOR_THE_USER = {
+    "max_user_namespaces": 0,
+    "max_inotify_instances": 4,  # of 128 by default
+    "max_inotify_watches": 4096,
+}
+_CHANGED_SIGNALS = (
+    signal.SIGCHLD,
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+)
+_MOST_SIGNALS_PENDING = 1024
+_MOST_BYTES_LOCKED = 1 << 20
+_MOST_BYTES_OF_MESSAGES = 1 << 19
 
 NEW = (
     linux.CLONE_NEWUSER
@@ -38,22 +58,36 @@ def furnish(limits: dict[str, int], user: int, group: int) -> None:
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    for directory in _WRITABLE:
-        options = f"size={limits['disk_bytes']},nr_inodes=100k,mode=700"
-        linux.mount("tmpfs", directory, "tmpfs", _QUIET, options)
+    _mount_writable(limits["disk_bytes"])
     seed_caches()
-    linux.mount("tmpfs", SHARED_CACHE, "tmpfs", _QUIET, "size=4k,mode=500")
+    linux.mount("tmpfs", SHARED_CACHE, "tmpfs", _QUIET | linux.MS_RDONLY, "size=4k,mode=500")
     linux.mount(
         "devpts",
         "/dev/pts",
         "devpts",
         linux.MS_NOSUID | linux.MS_NOEXEC,
-        "newinstance,ptmxmode=0666,mode=620",
+        "newinstance,ptmxmode=0666,mode=620,max=64",
     )
     linux.mount("proc", "/proc", "proc", _QUIET | linux.MS_NOEXEC)
+    for name in _HIDDEN:
+        with contextlib.suppress(FileNotFoundError):
+            linux.mount("/dev/null", name, None, linux.MS_BIND)
+    for name, value in _COUNTED_FOR_THE_USER.items():
+        with contextlib.suppress(OSError):  # not every kernel has each
+            _write(f"/proc/sys/user/{name}", str(value))
     linux.bring_loopback_up()
     linux.set_dumpable(False)
     os.chdir(HOME)
+
+
+def _mount_writable(size: int) -> None:
+    """One file system for all that may be written, so that its size bounds them together."""
+    linux.mount("tmpfs", HOME, "tmpfs", _QUIET, f"size={size},nr_inodes=100k,mode=700")
+    for number, directory in enumerate(_WRITABLE):
+        part = f"{HOME}/{number}"
+        os.mkdir(part, 0o700)
+        # The home directory last: it covers the others' real places.
+        linux.mount(part, directory, None, linux.MS_BIND)
 
 
 def seed_caches() -> None:
@@ -85,11 +119,14 @@ def become_unprivileged(
     _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     _limit(resource.RLIMIT_CPU, limits["cpu_seconds"])
     _limit(resource.RLIMIT_CORE, 0)
+    _limit(linux.RLIMIT_SIGPENDING, _MOST_SIGNALS_PENDING)
+    _limit(resource.RLIMIT_MEMLOCK, _MOST_BYTES_LOCKED)
+    _limit(linux.RLIMIT_MSGQUEUE, _MOST_BYTES_OF_MESSAGES)
     seccomp.install(instructions)
     linux.set_dumpable(True)
     # When memory runs out, user code goes first.
     _write("/proc/self/oom_score_adj", "1000")
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+    for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
 

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import struct
+from typing import Literal, NamedTuple
 
 from . import linux
 
@@ -79,21 +80,55 @@ REFUSED: dict[str, tuple[int, int | None]] = {
     "migrate_pages": (256, 238),
     "mbind": (237, 235),
     "set_mempolicy": (238, 237),
+    "set_mempolicy_home_node": (450, 450),
+    "memfd_secret": (447, 447),
+    "process_mrelease": (448, 448),
+    "fanotify_mark": (301, 263),
+    "io_setup": (206, 0),  # fs.aio-max-nr counts for the whole machine
 }
-_CLONE = (56, 220)
 _CLONE3 = (435, 435)
-_SOCKET = (41, 198)
-_IOCTL = (16, 29)
 
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 _ALL_NAMESPACES = 0x7E020000  # every CLONE_NEW* flag that clone takes
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: type into somebody's terminal
 # AF_VSOCK reaches the hypervisor past every network namespace; the rest of the list is attack surface.
 _SOCKET_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink
+# Any other makes the kernel load the module of a protocol that hardly anybody uses.
+_SOCKET_PROTOCOLS = (0, 1, 6, 17, 58)  # whatever the type means, icmp, tcp, udp, icmpv6
+_KEEPER = (1,)  # its process id; the kernel lets a user's processes change one another's limits
+
+
+class _Rule(NamedTuple):
+    """What one argument of a system call must be: any or none of `values`, or without their bits."""
+
+    numbers: tuple[int, int]  # x86_64, arm64
+    argument: int
+    is_refused: Literal["one of", "none of", "any bit of"]
+    values: tuple[int, ...]
+    error: int = errno.EPERM
+
+
+_RULES = (
+    _Rule((56, 220), 0, "any bit of", (_ALL_NAMESPACES,)),  # clone
+    _Rule((41, 198), 0, "none of", _SOCKET_FAMILIES, errno.EAFNOSUPPORT),  # socket
+    _Rule((41, 198), 2, "none of", _SOCKET_PROTOCOLS, errno.EPROTONOSUPPORT),
+    _Rule((16, 29), 1, "one of", _TERMINAL_INJECTION),  # ioctl
+    # A lease on a file that the host shares with us holds up whoever opens it, for 45 seconds.
+    _Rule((72, 25), 1, "one of", (1024,)),  # fcntl, F_SETLEASE
+    _Rule((302, 261), 0, "one of", _KEEPER),  # prlimit64
+    _Rule((142, 118), 0, "one of", _KEEPER),  # sched_setparam
+    _Rule((144, 119), 0, "one of", _KEEPER),  # sched_setscheduler
+    _Rule((203, 122), 0, "one of", _KEEPER),  # sched_setaffinity
+    _Rule((314, 274), 0, "one of", _KEEPER),  # sched_setattr
+    _Rule((141, 140), 0, "none of", (0,)),  # setpriority, only of a process
+    _Rule((141, 140), 1, "one of", _KEEPER),
+    _Rule((251, 30), 0, "none of", (1,)),  # ioprio_set, only of a process
+    _Rule((251, 30), 1, "one of", _KEEPER),
+)
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
-_NUMBER, _ARCHITECTURE, _ARGUMENT0, _ARGUMENT1 = 0, 4, 16, 24
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
 _PR_SET_SECCOMP, _FILTER_MODE = 22, 2
 
 
@@ -132,28 +167,32 @@ def build(machine: str | None = None) -> bytes:
             program += [_op(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # glibc falls back to clone, whose flags can be read here; clone3 keeps them behind a pointer.
     program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
-    program += [
-        _op(_JUMP_EQUAL, _CLONE[column], 0, 4),
-        _op(_LOAD, _ARGUMENT0),
-        _op(_JUMP_ANY_BIT, _ALL_NAMESPACES, 0, 1),
-        _refuse(errno.EPERM),
-        _op(_RETURN, _ALLOW),
-    ]
-    program += [
-        _op(_JUMP_EQUAL, _SOCKET[column], 0, 3 + len(_SOCKET_FAMILIES)),
-        _op(_LOAD, _ARGUMENT0),
-    ]
-    for index, family in enumerate(_SOCKET_FAMILIES):
-        program.append(_op(_JUMP_EQUAL, family, len(_SOCKET_FAMILIES) - index, 0))
-    program += [_refuse(errno.EAFNOSUPPORT), _op(_RETURN, _ALLOW)]
-    program += [_op(_JUMP_EQUAL, _IOCTL[column], 0, 4), _op(_LOAD, _ARGUMENT1)]
-    program += [
-        _op(_JUMP_EQUAL, _TERMINAL_INJECTION[0], 1, 0),
-        _op(_JUMP_EQUAL, _TERMINAL_INJECTION[1], 0, 1),
-        _refuse(errno.EPERM),
-    ]
+    for rule in _RULES:
+        checks = _check_argument(rule)
+        program += [
+            _op(_LOAD, _NUMBER),
+            _op(_JUMP_EQUAL, rule.numbers[column], 0, len(checks)),
+            *checks,
+        ]
     program.append(_op(_RETURN, _ALLOW))
     return b"".join(program)
+
+
+def _check_argument(rule: _Rule) -> list[bytes]:
+    """Instructions that refuse, or go on after the last of them.
+
+    The low half is enough: the kernel reads these arguments as 32 bits, or knows no higher ones.
+    """
+    count = len(rule.values)
+    checks = [_op(_LOAD, _ARGUMENTS + 8 * rule.argument)]
+    for index, value in enumerate(rule.values):
+        left = count - 1 - index
+        if rule.is_refused == "none of":
+            checks.append(_op(_JUMP_EQUAL, value, left + 1, 0))
+        else:
+            jump = _JUMP_ANY_BIT if rule.is_refused == "any bit of" else _JUMP_EQUAL
+            checks.append(_op(jump, value, left, 0 if left else 1))
+    return [*checks, _refuse(rule.error)]
 
 
 def install(instructions: bytes) -> None:

@@ -26,6 +26,7 @@ from ..errors import ProofboxError, SandboxRejected, SandboxUnavailable
 from . import compile_tree, environment_layout, uv_errors
 from .environments import ENV_IN_JAIL, OnProgress
 from .interpreters import Interpreter
+from .uv_config import index_configuration
 
 # The kernel kills a child of ours when we die, so that a killed proofbox leaves no uv behind.
 _DIE_WITH_US = (
@@ -35,13 +36,13 @@ _DIE_WITH_US = (
 
 _PASSED_ON = frozenset(
     {
-        *("HOME", "PATH", "LANG", "TMPDIR", "NETRC", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"),
-        *("XDG_CONFIG_DIRS", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"),
+        *("HOME", "PATH", "LANG", "TMPDIR", "NETRC", "XDG_CACHE_HOME", "XDG_DATA_HOME"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
-        *("UV_INDEX_STRATEGY", "UV_FIND_LINKS", "UV_NO_INDEX", "UV_OFFLINE", "UV_KEYRING_PROVIDER"),
+        *("UV_INDEX_STRATEGY", "UV_FIND_LINKS", "UV_OFFLINE", "UV_KEYRING_PROVIDER"),
         *("UV_SYSTEM_CERTS", "UV_NATIVE_TLS", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT"),
-        *("UV_HTTP_RETRIES", "UV_LINK_MODE", "UV_CONFIG_FILE", "UV_NO_CONFIG", "UV_EXCLUDE_NEWER"),
+        *("UV_HTTP_RETRIES", "UV_LINK_MODE", "UV_EXCLUDE_NEWER"),
         *("UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_INSTALLS"),
     }
 )
@@ -95,7 +96,7 @@ async def build(
     try:
         environment_layout.lay_out(temporary, python)
         await _install(temporary, wanted, on_progress=on_progress, lock=lock)
-        on_progress("Compiling")
+        on_progress("Compiling it, so that it starts fast")
         await _compile(temporary, python, lock=lock)
         await anyio.to_thread.run_sync(
             partial(environment_layout.finish, temporary, python, wanted), abandon_on_cancel=False
@@ -111,9 +112,13 @@ async def build(
 async def _install(
     temporary: Path, wanted: Sequence[str], *, on_progress: OnProgress, lock: int
 ) -> None:
+    config = temporary / environment_layout.UV_CONFIG
+    config.touch(mode=0o600)
+    config.write_text(index_configuration(os.environ), encoding="utf-8")
     command = [
         *(_uv(), "pip", "install", "--python", str(temporary / "bin" / "python")),
-        *("--only-binary", ":all:", "--no-compile-bytecode", "--color", "never", "--no-progress"),
+        *("--only-binary", ":all:", "--no-compile-bytecode", "--color", "never"),
+        *("--config-file", str(config)),
         *("--", *wanted),
     ]
     env = _environment(os.environ, temporary.parent)
@@ -141,7 +146,7 @@ async def _run(
     on_progress: OnProgress | None,
     lock: int,
 ) -> tuple[int, str]:
-    """Run to the end; its status and the last of what it wrote that was not progress."""
+    """Run to the end; its status and what it wrote to stderr."""
     launcher = [sys.executable, "-I", "-S", "-c", _DIE_WITH_US, str(os.getpid())]
     process = await anyio.open_process(
         [*launcher, *command],
@@ -156,9 +161,8 @@ async def _run(
     words: list[str] = []
     try:
         async for line in _lines(process):
-            if not uv_errors.is_progress(line):
-                words.append(line)
-            elif on_progress is not None:
+            words.append(line)
+            if on_progress is not None and uv_errors.is_news(line):
                 on_progress(line.strip())
         status = await process.wait()
     finally:

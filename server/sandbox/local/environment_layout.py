@@ -17,7 +17,9 @@ from pathlib import Path
 from .environments import ENV_IN_JAIL, LAYOUT, MANIFEST
 from .interpreters import PYTHON_IN_JAIL, Interpreter
 
-_UV_CONFIG = "uv.toml"
+UV_CONFIG = "uv.toml"
+"""What uv is configured with while it fills an environment; it may hold passwords."""
+
 _PROBE_SECONDS = 20
 _SCRIPT_BYTES = 65_536
 # What uv starts the scripts of a relocatable environment with. Finding the interpreter by two
@@ -27,20 +29,17 @@ _TRAMPOLINE = re.compile(rb"#!/bin/sh\n'''exec' .*\n' '''\n")
 
 def lay_out(root: Path, python: Interpreter) -> None:
     """Make an environment without packages that uv can install into."""
-    root.chmod(0o755)
     (root / "bin").mkdir()
     (root / "lib" / f"python{python.minor}" / "site-packages").mkdir(parents=True)
     # Where Python puts platform-dependent packages on distributions that have a lib64.
     (root / "lib64").symlink_to("lib")
     _link_interpreter(root, python.minor, python.executable)
     _write_config(root, python, home=os.path.dirname(python.executable))
-    # uv looks for its configuration in the working directory and above; nobody else's counts here.
-    (root / _UV_CONFIG).touch()
 
 
 def finish(root: Path, python: Interpreter, wanted: Sequence[str]) -> None:
     """Make a filled environment fit the jail, write its manifest and put all of it on the disk."""
-    (root / _UV_CONFIG).unlink(missing_ok=True)
+    (root / UV_CONFIG).unlink(missing_ok=True)
     (root / ".lock").unlink(missing_ok=True)
     # A package may have brought files of these names; they are ours.
     _link_interpreter(root, python.minor, python.in_jail)

@@ -5,10 +5,8 @@ import re
 from ..errors import InvalidInput, ProofboxError, SandboxRejected, SandboxUnavailable
 
 _LONGEST = 700
-_PROGRESS = re.compile(
-    r"(Using |Resolved |Prepared |Installed |Uninstalled |Downloading |Downloaded |Building |Built "
-    r"|warning: |[+~-] )"
-)
+_NEWS = re.compile(r"(Resolved|Prepared|Installed|Downloading|Downloaded) ")
+_CHATTER = re.compile(rf"{_NEWS.pattern}|(Using|Audited|Uninstalled|warning:|[+~-]) ")
 _CERTIFICATE = re.compile(
     r"invalid peer certificate|UnknownIssuer|certificate verify failed", re.IGNORECASE
 )
@@ -26,9 +24,9 @@ _NO_WHEEL = re.compile(
 )
 
 
-def is_progress(line: str) -> bool:
-    """Whether a line tells what uv does, and not what went wrong."""
-    return _PROGRESS.match(line.strip()) is not None
+def is_news(line: str) -> bool:
+    """Whether a line tells somebody who waits how far uv is."""
+    return _NEWS.match(line.strip()) is not None
 
 
 def is_certificate_error(words: str) -> bool:
@@ -43,7 +41,7 @@ def condense(words: str) -> str:
     kept = [
         re.sub(r"^(error|cause|Caused by):\s*", "", line)
         for line in lines
-        if line and not line.startswith("hint:") and not is_progress(line)
+        if line and not line.startswith("hint:") and not _CHATTER.match(line)
     ]
     text = ". ".join(line.rstrip(".") for line in kept)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 4] + " ..."
@@ -85,6 +83,10 @@ def _explain_requirements(words: str, said: str) -> ProofboxError:
     if _UNSOLVABLE.search(words):
         return InvalidInput(
             f"These packages cannot be installed: {said}. Check the names and loosen the versions."
+        )
+    if "Failed to install: " in words and not _WRITE.search(words):
+        return InvalidInput(
+            f"A package is broken: {said}. Choose another version of it, or do without it."
         )
     if _WRITE.search(words):
         return SandboxRejected(

@@ -35,6 +35,8 @@ class PlayedSandbox(FakeSandbox):
 class PlayedBackend(FakeBackend):
     """Makes played sandboxes."""
 
+    open: int
+
     def __init__(self, play: Play) -> None:
         super().__init__()
         self._play = play

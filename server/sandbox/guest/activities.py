@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .keeper import Keeper
 
-    _Descriptor = int | socket.socket
 
 LANGUAGES = interpreters.LANGUAGES
 _GRACE_SECONDS = 1.0  # between the interrupt and the kill
@@ -62,15 +61,15 @@ class Activity:
         self.deadline: float = self._began + message.get("timeout", _NO_DEADLINE)
         self._stopped = ""  # why we are ending it: timed_out or cancelled
 
-    def readers(self) -> list[_Descriptor]:
+    def readers(self) -> list[int | socket.socket]:
         """Descriptors to read from."""
         return [*self.child.outputs]
 
-    def writers(self) -> list[_Descriptor]:
+    def writers(self) -> list[int | socket.socket]:
         """Descriptors to write to."""
         return []
 
-    def handle(self, ready: Sequence[_Descriptor]) -> None:
+    def handle(self, ready: Sequence[int | socket.socket]) -> None:
         """Something may be due."""
         self.child.read_output(self._output)
         if self.child.status is not None:
@@ -121,13 +120,13 @@ class _Run(Activity):
         self._unsent = self._interpreter.ask(body.decode(), message)
         self._push()
 
-    def readers(self) -> list[_Descriptor]:
+    def readers(self) -> list[int | socket.socket]:
         return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
 
-    def writers(self) -> list[_Descriptor]:
+    def writers(self) -> list[int | socket.socket]:
         return [self.child.connection] if self._unsent and self._channel_open else []
 
-    def handle(self, ready: Sequence[_Descriptor]) -> None:
+    def handle(self, ready: Sequence[int | socket.socket]) -> None:
         if self._unsent:
             self._push()
         if self._channel_open and self.child.connection in ready:
@@ -298,10 +297,10 @@ class _FileOperation(Activity):
         self.child.connection.setblocking(True)
         self._reader = wire.FrameReader()
 
-    def readers(self) -> list[_Descriptor]:
+    def readers(self) -> list[int | socket.socket]:
         return [self.child.connection]
 
-    def handle(self, ready: Sequence[_Descriptor]) -> None:
+    def handle(self, ready: Sequence[int | socket.socket]) -> None:
         if self.child.connection in ready:
             data = _receive(self.child.connection)
             frames = self._reader.feed(data)

@@ -43,7 +43,7 @@ def _write(request: Message, body: bytes) -> tuple[Message, bytes]:
     return {}, b""
 
 
-def _write_many(request, body):
+def _write_many(request: Message, body: bytes) -> tuple[Message, bytes]:
     start = 0
     for path, size in request["files"]:
         content = body[start : start + size]

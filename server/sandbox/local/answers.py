@@ -4,7 +4,8 @@ import base64
 import binascii
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from ..base import (
     Captured,
@@ -20,6 +21,8 @@ from ..base import (
 if TYPE_CHECKING:
     from .connection import Call
 
+RanOutOfMemory = Callable[[], bool]
+
 _CHART = "application/vnd.e2b.chart+json"
 _TABLE = "application/vnd.e2b.table+json"
 _BINARY = ("image/png", "image/jpeg", "application/pdf")
@@ -27,11 +30,11 @@ _STATE_LOST = "Variables are gone; files are kept."
 
 
 def execution(
-    message: dict[str, Any], call: "Call", *, timeout: float, out_of_memory: bool
+    message: dict[str, Any], call: "Call", *, timeout: float, ran_out_of_memory: RanOutOfMemory
 ) -> Execution:
     """The `Execution` for a `done` message."""
     error = _code_error(message["error"])
-    outcome, reason = _how_it_ended(message, error, timeout, out_of_memory)
+    outcome, reason = _how_it_ended(message, error, timeout, ran_out_of_memory)
     if outcome == "timed_out" and error is not None:
         # Its KeyboardInterrupt is ours; where it struck is worth knowing.
         reason = f"{reason} It was at line {error.line}." if error.line else reason
@@ -55,10 +58,10 @@ def execution(
 
 
 def cell_result(
-    message: dict[str, Any], call: "Call", *, timeout: float, out_of_memory: bool
+    message: dict[str, Any], call: "Call", *, timeout: float, ran_out_of_memory: RanOutOfMemory
 ) -> CellResult:
     """The `CellResult` for the `done` message of a program's cell."""
-    done = execution(message, call, timeout=timeout, out_of_memory=out_of_memory)
+    done = execution(message, call, timeout=timeout, ran_out_of_memory=ran_out_of_memory)
     value = message.get("value")
     return CellResult(
         outcome=done.outcome,
@@ -78,7 +81,7 @@ def _number(said: object) -> float:
 
 
 def command_result(
-    message: dict[str, Any], call: "Call", *, timeout: float, out_of_memory: bool
+    message: dict[str, Any], call: "Call", *, timeout: float, ran_out_of_memory: RanOutOfMemory
 ) -> CommandResult:
     """The `CommandResult` for a `done` message."""
     outcome: Outcome
@@ -89,7 +92,7 @@ def command_result(
         status = os.waitstatus_to_exitcode(message["status"])
         exit_code = status if status >= 0 else 128 - status
         if status < 0:
-            outcome, reason = _killed_by(-status, out_of_memory)
+            outcome, reason = _killed_by(-status, ran_out_of_memory)
         if outcome == "out_of_memory":
             exit_code = None
     return CommandResult(
@@ -103,7 +106,10 @@ def command_result(
 
 
 def _how_it_ended(
-    message: dict[str, Any], error: CodeError | None, timeout: float, out_of_memory: bool
+    message: dict[str, Any],
+    error: CodeError | None,
+    timeout: float,
+    ran_out_of_memory: RanOutOfMemory,
 ) -> tuple[Outcome, str]:
     match message["how"]:
         case "":
@@ -113,7 +119,7 @@ def _how_it_ended(
         case "ended":
             status = os.waitstatus_to_exitcode(message["status"])
             if status < 0:
-                return _killed_by(-status, out_of_memory)
+                return _killed_by(-status, ran_out_of_memory)
             return "exited", f"The code ended its own interpreter with exit code {status}."
         case _:
             return "killed", "The code interfered with proofbox's own channel and was killed."
@@ -132,10 +138,10 @@ def _too_long(timeout: float) -> str:
     return f"The code did not end within {timeout:g} s and was stopped."
 
 
-def _killed_by(number: int, out_of_memory: bool) -> tuple[Outcome, str]:
+def _killed_by(number: int, ran_out_of_memory: RanOutOfMemory) -> tuple[Outcome, str]:
     if number == signal.SIGXCPU:
         return "killed", "The code used up its CPU time and was killed."
-    if number == signal.SIGKILL and out_of_memory:
+    if number == signal.SIGKILL and ran_out_of_memory():
         return "out_of_memory", "The code was killed because the sandbox ran out of memory."
     try:
         name = signal.Signals(number).name
@@ -173,8 +179,8 @@ def _results(call: "Call", left_out: int) -> tuple[Result, ...]:
 
 
 def _result(display: dict[str, Any]) -> Result:
-    data: dict[str, Any] = dict(display["data"]) if isinstance(display["data"], dict) else {}
-    chart, table = data.pop(_CHART, None), data.pop(_TABLE, None)
+    data = dict(_object(display["data"]) or {})
+    chart, table = _object(data.pop(_CHART, None)), _object(data.pop(_TABLE, None))
     for kind in _BINARY:
         if isinstance(data.get(kind), str):
             try:
@@ -184,6 +190,10 @@ def _result(display: dict[str, Any]) -> Result:
     return Result(
         data=data,
         is_main=display["main"],
-        chart=chart if isinstance(chart, dict) else None,
-        table=table if isinstance(table, dict) else None,
+        chart=chart,
+        table=table,
     )
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None

@@ -37,8 +37,8 @@ _ENVIRONMENT = {
 class Plan:
     """bubblewrap's arguments in the making; host paths are kept apart for `launch` to stage."""
 
-    sources: list[str] = field(default_factory=list)
-    arguments: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list[str])
+    arguments: list[str] = field(default_factory=list[str])
 
     def add(self, *arguments: str) -> None:
         """Arguments without host paths."""

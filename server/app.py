@@ -156,8 +156,10 @@ async def open_app(
             on_progress(line)
 
     chosen = backend or BACKENDS[settings.chosen_backend](settings, tell)
-    async with SessionManager(chosen, session_settings(settings)) as sessions:
-        yield App(sessions=sessions, artifacts=Artifacts(), news=news)
+    artifacts = Artifacts()
+    manager = SessionManager(chosen, session_settings(settings), on_end=artifacts.drop)
+    async with manager as sessions:
+        yield App(sessions=sessions, artifacts=artifacts, news=news)
 
 
 class ProofboxServer(MCPServer[App]):

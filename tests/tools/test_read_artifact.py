@@ -62,6 +62,7 @@ async def test_what_was_kept_is_gone_with_the_session(app: App, session_id: str)
 
     with pytest.raises(SessionNotFound):
         await read_artifact.run(app, "local", session_id, "stdout-1.txt", 0, 100)
+    assert len(app.artifacts) == 0
 
 
 async def test_a_file_too_large_to_be_sent_whole_is_refused(

@@ -1,0 +1,355 @@
+"""Find code in Markdown, MDX and MyST by looking at lines, not by parsing the document.
+
+A CommonMark parser takes code in admonitions, tabs and JSX for indented text and loses up to 15 % of
+the blocks of well-known documentation. So a fence counts wherever it stands, behind any list marker,
+quote or indentation.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from . import info as infos
+from . import rst
+from .blocks import Block, Event, Remark, resolve
+from .doctests import PROMPT
+from .includes import Reader, find
+from .info import Info
+from .marks import BadDirective, from_comment, from_info, from_options
+from .snippet import Mark, Problem
+from .source import Lines, dedent, outdent, width
+
+_LEAD = r"(?P<lead>[ \t]*(?:(?:>[ \t]?|[-*+:][ \t]+|\d{1,9}[.)][ \t]+)[ \t]*)*)"
+_FENCE = re.compile(_LEAD + r"(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>.*)$")
+_BARE = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,}|:{3,})[ \t]*$")
+_QUOTE = re.compile(r"[ \t]*>[ \t]?")
+_ESCAPED = re.compile(r"[ \t>]*(?:\\`){3}|[ \t>]*\\(?:```|~~~)")
+_INTERESTING = re.compile(
+    r"```|~~~|:::|<!--|\{/\*|>>>|\{\*|\{!|8<-|^\s*%|\\`|\{\{\s*code_block|<<<"
+)
+_COMMENT = re.compile(_LEAD + r"(?P<opening><!--|\{/\*)")
+_CLOSING = {"<!--": "-->", "{/*": "*/}"}
+# Lines; without an end a comment is text, and looking for the end must not cost the square of the file.
+_LONGEST_COMMENT = 2_000
+_OPTION = re.compile(r":(?P<name>[\w-]+):\s*(?P<value>.*)$")
+_HIDDEN_DIRECTIVE = re.compile(
+    r";?\s*(?:invisible-code-block|invisible-code)\s*:\s*(?P<language>[\w-]+)"
+)
+_MACRO = re.compile(r"\s*\{\{\s*code_block\s*\(")
+_CODE_DIRECTIVES = frozenset(rst.DIRECTIVE_LANGUAGES) | {
+    "code",
+    "code-block",
+    "sourcecode",
+    "parsed-literal",
+    "literalinclude",
+}
+_DOCUMENTS = frozenset({"md", "markdown", "mdx", "rst", "myst", "text", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Which file is read, with what: the document's path for includes, and whether MyST comments count."""
+
+    document: str
+    reader: Reader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    mark: str
+    quotes: int
+    indent: int
+    info: Info
+
+    def closes(self, text: str) -> bool:
+        """Whether a line, its quote marks removed, ends this fence."""
+        match = _BARE.match(text)
+        if match is None or not match["fence"].startswith(self.mark):
+            return False
+        return width(text[: match.start("fence")]) < self.indent + 4
+
+
+def scan(lines: Lines, dialect: Dialect) -> list[Event]:
+    """Return the blocks, remarks and problems of a document, in order."""
+    events: list[Event] = []
+    index = 0
+    interesting = _INTERESTING.search
+    texts = lines.texts
+    while index < len(texts):
+        if interesting(texts[index]):
+            for reader in _READERS:
+                if found := reader(lines, index, dialect):
+                    new, index = found
+                    events += new
+                    break
+            else:
+                index += 1
+        else:
+            index += 1
+    return events
+
+
+def _fence(lines: Lines, index: int, dialect: Dialect) -> tuple[list[Event], int] | None:
+    match = _FENCE.match(lines.texts[index])
+    if match is None or (match["fence"][0] == "`" and "`" in match["info"]):
+        return None
+    info = infos.parse(match["info"])
+    if match["fence"][0] == ":" and info.directive not in _CODE_DIRECTIVES:
+        return None
+    fence = _open(match, info)
+    stop, resume, closed = _close(lines, index, fence)
+    body = _body(lines, index + 1, stop, fence)
+    events: list[Event] = []
+    if not closed:
+        events.append(_unclosed(lines, index, fence))
+    first, last = lines.numbers[index], lines.numbers[max(index, resume - 1)]
+    return [*events, *_content(body, fence, first, last, dialect)], resume
+
+
+def _open(match: re.Match[str], info: Info) -> _Fence:
+    lead = match["lead"]
+    inner = lead.rpartition(">")[2]
+    if ">" in lead and inner[:1] in {" ", "\t"}:
+        inner = inner[1:]
+    return _Fence(match["fence"], lead.count(">"), width(inner), info)
+
+
+def _unquote(text: str, depth: int) -> str | None:
+    """Remove quote marks; None when the quote has ended."""
+    for _ in range(depth):
+        match = _QUOTE.match(text)
+        if match is None:
+            return None
+        text = text[match.end() :]
+    return text
+
+
+def _close(lines: Lines, start: int, fence: _Fence) -> tuple[int, int, bool]:
+    """Return where the body ends, where to go on, and whether there was a closing fence."""
+    strict = fence.info.language not in _DOCUMENTS
+    nested = 0
+    fallback: int | None = None
+    character = fence.mark[:3]
+    for index in range(start + 1, len(lines)):
+        text = lines.texts[index]
+        if fence.quotes:
+            unquoted = _unquote(text, fence.quotes)
+            if unquoted is None:
+                return (fallback, fallback + 1, True) if fallback else (index, index, False)
+            text = unquoted
+        if character not in text:
+            continue
+        if fence.closes(text):
+            if not nested:
+                return index, index + 1, True
+            nested -= 1
+            fallback = fallback or index
+        elif (match := _FENCE.match(text)) and match["fence"].startswith(character):
+            if not match["info"].strip():
+                fallback = fallback or index
+            elif match["fence"] == fence.mark and _opens(match, fence):
+                if strict:
+                    return (fallback, fallback + 1, True) if fallback else (index, index, False)
+                nested += fence.info.language in {"md", "markdown", "mdx"}
+    if fallback:
+        return fallback, fallback + 1, True
+    return len(lines), len(lines), False
+
+
+def _opens(match: re.Match[str], fence: _Fence) -> bool:
+    # A language that we know, no deeper than the open fence: the author forgot to close that one.
+    info = infos.parse(match["info"])
+    named = info.language in infos.KNOWN or bool(info.directive)
+    return named and "`" not in match["info"] and width(match["lead"]) < fence.indent + 4
+
+
+def _unclosed(lines: Lines, index: int, fence: _Fence) -> Problem:
+    name = fence.info.language or "code"
+    return Problem(
+        "unclosed_fence",
+        lines.position(index),
+        f"This {name} block is never closed: add a line {fence.mark} where it ends.",
+    )
+
+
+def _body(lines: Lines, start: int, stop: int, fence: _Fence) -> Lines:
+    texts: list[str] = []
+    offsets: list[int] = []
+    for index in range(start, stop):
+        whole = lines.texts[index]
+        text = (_unquote(whole, fence.quotes) or "") if fence.quotes else whole
+        if fence.indent:
+            text, _ = outdent(text, fence.indent)
+        texts.append(text)
+        offsets.append(lines.offsets[index] + len(whole) - len(text))
+    return Lines(lines.file, texts, lines.numbers[start:stop], offsets)
+
+
+def _content(body: Lines, fence: _Fence, first: int, last: int, dialect: Dialect) -> list[Event]:
+    info = fence.info
+    if info.directive == "eval-rst":
+        return rst.scan(body, rst.Dialect(dialect.document, dialect.reader))
+    if info.directive and info.directive not in _CODE_DIRECTIVES:
+        # A MyST container, like `{note}`: its body is Markdown.
+        return scan(body, dialect)
+    marks = from_info(info, first)
+    if info.directive:
+        options, body = _options(body)
+        if info.directive == "literalinclude":
+            where = rst.Place(first, last, marks)
+            return rst.literal_include(
+                info.argument, options, where, rst.Dialect(dialect.document, dialect.reader), body
+            )
+        marks += from_options(info.directive, info.argument, options, first)
+    language = info.language or rst.DIRECTIVE_LANGUAGES.get(info.directive, "")
+    body = dedent(body) if language in {"python", "pycon"} else body
+    block = Block(language, body, first, last, info.raw, marks)
+    return resolve(block, *_where(dialect))
+
+
+def _where(dialect: Dialect) -> tuple[str, Reader | None]:
+    return dialect.document, dialect.reader
+
+
+def _options(body: Lines) -> tuple[dict[str, str], Lines]:
+    """Split the options from a MyST directive: `:name: value` lines, or YAML between `---` lines."""
+    options: dict[str, str] = {}
+    index = 0
+    texts = body.texts
+    if texts and texts[0].strip() == "---":
+        index = 1
+        while index < len(texts) and texts[index].strip() != "---":
+            name, _, value = texts[index].partition(":")
+            options[name.strip()] = value.strip()
+            index += 1
+        return options, body.part(min(index + 1, len(texts)), len(texts))
+    while index < len(texts) and (match := _OPTION.match(texts[index].strip())):
+        options[match["name"]] = match["value"].strip()
+        index += 1
+    while options and index < len(texts) and not texts[index].strip():
+        index += 1
+    return options, body.part(index, len(texts))
+
+
+def _comment(lines: Lines, index: int, dialect: Dialect) -> tuple[list[Event], int] | None:
+    text = lines.texts[index]
+    if match := _COMMENT.match(text):
+        closing = _CLOSING[match["opening"]]
+        start = match.end()
+        stop = index
+        rest = text[start:]
+        limit = min(len(lines), index + _LONGEST_COMMENT)
+        while closing not in rest and stop + 1 < limit:
+            stop += 1
+            rest = lines.texts[stop]
+        if closing not in rest:
+            return None
+        inner = _comment_texts(lines.part(index, stop + 1), start, rest.index(closing))
+        return _remark(inner, lines, index, dialect), stop + 1
+    if text.lstrip().startswith("%") and len(text.lstrip()) > 1:
+        inner = Lines(lines.file, [text.lstrip()[1:]], *_place(lines, index))
+        return _remark(inner, lines, index, dialect), index + 1
+    return None
+
+
+def _place(lines: Lines, index: int) -> tuple[range, list[int]]:
+    number = lines.numbers[index]
+    return range(number, number + 1), [lines.offsets[index]]
+
+
+def _comment_texts(body: Lines, start: int, end: int) -> Lines:
+    texts = list(body.texts)
+    offsets = list(body.offsets)
+    if len(texts) == 1:
+        texts[0] = texts[0][start : start + end]
+    else:
+        texts[0] = texts[0][start:]
+        texts[-1] = texts[-1][:end]
+        # Sybil's comments may end in `--->`.
+        if not texts[-1].strip("- \t"):
+            texts[-1] = ""
+    offsets[0] += start
+    return Lines(body.file, texts, body.numbers, offsets)
+
+
+def _remark(inner: Lines, lines: Lines, index: int, dialect: Dialect) -> list[Event]:
+    first = inner.texts[0].strip().strip("-").strip()
+    line = lines.numbers[index]
+    if match := _HIDDEN_DIRECTIVE.match(first):
+        return _hidden(inner, infos.language_name(match["language"]), (), line)
+    whole = len(inner) == 1 or not any(t.strip() for t in inner.texts[1:])
+    text = first if whole or first.startswith("proofbox") else " ".join(inner.texts)
+    if first.startswith("pytest-codeblocks"):
+        text = first
+    try:
+        marks = from_comment(text, line)
+    except BadDirective as error:
+        return [Problem("bad_directive", lines.position(index), str(error))]
+    if whole or not marks:
+        return [Remark(marks)] if marks else []
+    fences = [e for e in scan(inner.part(1, len(inner)), dialect) if isinstance(e, Block)]
+    if fences:
+        return [Remark(marks), *(_hide(block) for block in fences)]
+    return _hidden(inner, "python", marks, line)
+
+
+def _hide(block: Block) -> Block:
+    return replace(block, marks=(*block.marks, *rst.hidden(block.first)))
+
+
+def _hidden(inner: Lines, language: str, marks: tuple[Mark, ...], line: int) -> list[Event]:
+    body = inner.part(1, len(inner))
+    while len(body) and not body.texts[-1].strip():
+        body = body.part(0, len(body) - 1)
+    if not len(body):
+        return []
+    marks = (*marks, *rst.hidden(line))
+    return [Block(language, dedent(body), line, inner.numbers[-1], inner.texts[0], marks)]
+
+
+def _escaped(lines: Lines, index: int, dialect: Dialect) -> tuple[list[Event], int] | None:
+    if not _ESCAPED.match(lines.texts[index]):
+        return None
+    message = (
+        "This fence is escaped with a backslash, so what follows is shown as text and not checked."
+    )
+    return [Problem("escaped_fence", lines.position(index), message)], index + 1
+
+
+def _example(lines: Lines, index: int, dialect: Dialect) -> tuple[list[Event], int] | None:
+    match = PROMPT.match(lines.texts[index])
+    if match is None or not (match["code"] or "").strip():
+        return None
+    # Three quote marks look the same: `>>> ` counts as a prompt only if Python follows.
+    if (
+        index
+        and lines.texts[index - 1].lstrip().startswith(">")
+        and not rst.is_python(match["code"])
+    ):
+        return None
+    return rst.examples(lines, index)
+
+
+def _include(lines: Lines, index: int, dialect: Dialect) -> tuple[list[Event], int] | None:
+    text = lines.texts[index]
+    pointer = find(text)
+    if pointer is None:
+        if _MACRO.match(text):
+            message = "A macro puts code here when the site is built; it cannot be seen, so it was not checked."
+            return [Problem("unresolved_macro", lines.position(index), message)], index + 1
+        return None
+    suffix = pointer.path.rpartition(".")[2]
+    if infos.language_name(suffix) != "python":
+        return [], index + 1
+    number = lines.numbers[index]
+    block = Block("python", lines.part(index, index + 1), number, number, text.strip())
+    return resolve(block, *_where(dialect)), index + 1
+
+
+_READERS: tuple[Callable[[Lines, int, Dialect], tuple[list[Event], int] | None], ...] = (
+    _fence,
+    _comment,
+    _escaped,
+    _include,
+    _example,
+)

@@ -1,0 +1,90 @@
+"""Output shown inside the code: `#>` comments and bare strings behind a `print`, as pytest-examples has it."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, cast
+
+from .snippet import Expected
+from .source import Lines
+
+_COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|\s*)$")
+_STRING = re.compile(r"[ \t]*(?:\"\"\"|''')\s*$")
+
+
+def shown(lines: Lines) -> tuple[Expected, ...]:
+    """Return the outputs shown in a snippet's code, in the order of its lines."""
+    found = [*_comments(lines)]
+    if any(_STRING.match(text) for text in lines.texts):
+        found += _strings(lines)
+    return tuple(sorted(found, key=lambda expected: expected.after_line))
+
+
+def _comments(lines: Lines) -> Iterator[Expected]:
+    index = 0
+    while index < len(lines):
+        if "#>" not in lines.texts[index] or not _COMMENT.match(lines.texts[index]):
+            index += 1
+            continue
+        start = index
+        texts: list[str] = []
+        while index < len(lines) and (match := _COMMENT.match(lines.texts[index])):
+            texts.append(match["text"] or "")
+            index += 1
+        lead = _COMMENT.match(lines.texts[start])
+        column = lines.offsets[start] + (len(lead["lead"]) if lead else 0)
+        yield _expected(lines, "comment", texts, (start, index), column, start)
+
+
+def _strings(lines: Lines) -> Iterator[Expected]:
+    try:
+        tree = ast.parse(lines.text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for before, after in _pairs(tree):
+        first, last = after.lineno, after.end_lineno or after.lineno
+        if first != (before.end_lineno or 0) + 1 or not _STRING.match(lines.texts[first - 1]):
+            continue
+        texts = list(lines.texts[first : last - 1])
+        indent = after.col_offset
+        texts = [text[indent:] if not text[:indent].strip() else text for text in texts]
+        column = lines.offsets[first - 1] + indent
+        rows = (first, max(first, last - 1))
+        yield _expected(lines, "string", texts, rows, column, before.end_lineno or first)
+
+
+def _expected(
+    lines: Lines, source: str, texts: list[str], rows: tuple[int, int], column: int, after: int
+) -> Expected:
+    start, stop = rows
+    return Expected(
+        source="comment" if source == "comment" else "string",
+        text="".join(f"{text}\n" for text in texts),
+        file=lines.file,
+        line=lines.numbers[min(start, len(lines) - 1)],
+        end_line=lines.numbers[max(start, stop - 1)] if stop > start else lines.numbers[start] - 1,
+        column=column,
+        after_line=after,
+    )
+
+
+def _pairs(tree: ast.AST) -> Iterator[tuple[ast.stmt, ast.Expr]]:
+    """Yield every print statement with the bare string that follows it."""
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            body: Any = getattr(node, name, None)
+            if not isinstance(body, list):
+                continue
+            for before, after in pairwise(cast("list[ast.stmt]", body)):
+                if _is_print(before) and isinstance(after, ast.Expr):
+                    constant = after.value
+                    if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
+                        yield before, after
+
+
+def _is_print(node: ast.stmt) -> bool:
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call):
+        return False
+    return isinstance(call.func, ast.Name) and call.func.id in {"print", "pprint", "debug"}

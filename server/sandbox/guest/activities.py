@@ -7,6 +7,7 @@ never from what user code printed.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -29,6 +30,7 @@ _GRACE_SECONDS = 1.0  # between the interrupt and the kill
 _MOST_DISPLAYS = 200
 _MOST_DISPLAY_BYTES = 48 * 1024**2
 _NO_DEADLINE = float("inf")
+_LONGEST_TEXT = 100_000  # of an error; the kernel cuts earlier, unless it lies
 
 
 def start(keeper: Keeper, message: Message, body: bytes) -> Activity:
@@ -116,6 +118,7 @@ class _Run(Activity):
         self._known.add(self.child.pid)
         self._displays = 0
         self._display_bytes = 0
+        self._left_out = 0
         self._channel_open = True
         self._unsent = self._interpreter.ask(body.decode(), message)
         self._push()
@@ -157,21 +160,25 @@ class _Run(Activity):
                 else:
                     self._done(message)
                     return
-        except interpreters.Forged:
+        except (interpreters.Forged, RecursionError):
             self._end_interpreter("forged")
 
     def _display(self, message: Message) -> None:
+        data = json.dumps(message.get("data")).encode()
         self._displays += 1
-        self._display_bytes += len(str(message.get("data")))
-        if self._displays <= _MOST_DISPLAYS and self._display_bytes <= _MOST_DISPLAY_BYTES:
-            shown = {"data": message.get("data"), "main": bool(message.get("main"))}
-            self.keeper.send({"t": "display", "id": self.number, **shown})
+        self._display_bytes += len(data)
+        if self._displays > _MOST_DISPLAYS or self._display_bytes > _MOST_DISPLAY_BYTES:
+            self._left_out += 1
+            return
+        # As a body: the host parses what user code says only where it is prepared for anything.
+        frame = {"t": "display", "id": self.number, "main": bool(message.get("main"))}
+        self.keeper.send(frame, data)
 
     def _done(self, message: Message) -> None:
         self.child.drain(self._output)
         if self._stopped:
             children.kill_new(self._known)
-        self._answer(message.get("error"), self._stopped, said=message)
+        self._answer(_plain_error(message.get("error")), self._stopped, said=message)
 
     def _answer(
         self,
@@ -182,9 +189,13 @@ class _Run(Activity):
         lost: bool = False,
         said: Message | None = None,
     ) -> None:
-        left_out = max(0, self._displays - _MOST_DISPLAYS)
-        answer = {"how": how, "error": error, "status": status, "displays_left_out": left_out}
-        details = {key: said[key] for key in ("value", "cpu", "peak") if said and key in said}
+        answer = {
+            "how": how,
+            "error": error,
+            "status": status,
+            "displays_left_out": self._left_out,
+        }
+        details = _plain_details(said or {})
         loss = {"lost": lost or self._lost, "lost_before": self._lost}
         self._finish({**answer, **details, **loss})
 
@@ -247,24 +258,45 @@ class _End(Activity):
         self._finish({})
 
 
+def _plain_error(error: Any) -> Message | None:
+    """What an interpreter said of an exception, as what the host expects it to be.
+
+    Raises Forged if it is nothing of the kind.
+    """
+    if error is None:
+        return None
+    if not isinstance(error, dict):
+        raise interpreters.Forged("no error")
+    said: Message = error
+    line = said.get("line")
+    texts = {key: str(said.get(key, ""))[:_LONGEST_TEXT] for key in ("name", "value", "traceback")}
+    return {**texts, "line": line if isinstance(line, int) else None}
+
+
+def _plain_details(said: Message) -> Message:
+    kinds = {"value": str, "cpu": (int, float), "peak": (int, float)}
+    return {key: said[key] for key, kind in kinds.items() if isinstance(said.get(key), kind)}
+
+
 def _execute(message: Message) -> NoReturn:
     arguments: list[str] = message["argv"]
     try:
         os.chdir(message["cwd"] or ".")
-    except OSError as error:
-        _refuse(message["cwd"], error.strerror, 126)
-    os.environ.update(message["env"])
+    except (OSError, ValueError) as error:
+        _refuse(message["cwd"], error, 126)
     try:
+        os.environ.update(message["env"])
         os.execvp(arguments[0], arguments)
     except FileNotFoundError:
         _refuse(arguments[0], "command not found", 127)
-    except OSError as error:
-        _refuse(arguments[0], error.strerror, 126)
+    except (OSError, ValueError) as error:
+        _refuse(arguments[0], error, 126)
 
 
-def _refuse(what: str, why: str | None, code: int) -> NoReturn:
+def _refuse(what: str, why: object, code: int) -> NoReturn:
     # 126 and 127 are what a shell exits with for the same.
-    os.write(2, f"{what}: {why}\n".encode())
+    reason = why.strerror if isinstance(why, OSError) else why
+    os.write(2, f"{what}: {reason}\n".encode(errors="replace"))
     os._exit(code)
 
 

@@ -33,6 +33,8 @@ from .wire import Message
 if TYPE_CHECKING:
     import socket
 
+_LARGEST_DISPLAY = 4 * 1024**2  # characters; each may become six bytes of JSON
+
 
 class _Compiler(CachingCompiler):
     """Names cells as a reader would: `<cell 3>`."""
@@ -140,9 +142,13 @@ class _Channel:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def send_display(self, data: dict[str, Any], *, is_main: bool) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self.send({"t": "display", "data": rich.jsonable(data), "main": is_main})
+        _flush()
+        shown = rich.jsonable(data)
+        size = sum(len(content) for content in shown.values() if isinstance(content, str))
+        if size > _LARGEST_DISPLAY:
+            note = f"[{size:,} characters of display are too much and were not kept]"
+            shown = {"text/plain": note}
+        self.send({"t": "display", "data": shown, "main": is_main})
 
 
 def serve(connection: socket.socket, shell: Shell) -> NoReturn:
@@ -160,9 +166,11 @@ def serve(connection: socket.socket, shell: Shell) -> NoReturn:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             answer["error"] = _run(shell, code.decode(), message)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        except KeyboardInterrupt as interrupt:
-            # It arrived between two lines of ours, after the user's last.
-            answer["error"] = tracebacks.describe(interrupt, tracebacks.cell_name(message["cell"]))
+        except BaseException as error:  # noqa: BLE001 - see below
+            # An interrupt between two lines of ours, after the user's last; or what the user's hooks
+            # (a trace function, a patched builtin) did to our own code.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            answer["error"] = tracebacks.describe(error, tracebacks.cell_name(message["cell"]))
         _flush()
         if os.getpid() != ourselves:
             os._exit(0)  # a fork that the user's code let run out of its cell

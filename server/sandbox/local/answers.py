@@ -1,7 +1,7 @@
 """What a keeper's answers mean, as the port's results."""
 
 import base64
-import binascii
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def cell_result(
         error=done.error,
         stdout=done.stdout,
         stderr=done.stderr,
-        value=value if isinstance(value, str) else None,
+        value=_unicode(value) if isinstance(value, str) else None,
         seconds=done.duration_seconds,
         cpu_seconds=_number(message.get("cpu")),
         peak_bytes=int(_number(message.get("peak"))),
@@ -77,7 +77,8 @@ def cell_result(
 
 
 def _number(said: object) -> float:
-    return float(said) if isinstance(said, int | float) and said >= 0 else 0.0
+    # It is user code's word, which may be infinite or no number at all.
+    return float(said) if isinstance(said, int | float) and 0 <= said < 1e15 else 0.0
 
 
 def command_result(
@@ -154,12 +155,11 @@ def _killed_by(number: int, ran_out_of_memory: RanOutOfMemory) -> tuple[Outcome,
 def _code_error(error: dict[str, Any] | None) -> CodeError | None:
     if error is None:
         return None
-    line = error.get("line")
     return CodeError(
-        name=str(error.get("name", "Error")),
-        value=str(error.get("value", "")),
-        line=line if isinstance(line, int) else None,
-        traceback=str(error.get("traceback", "")),
+        name=_unicode(error["name"]),
+        value=_unicode(error["value"]),
+        line=error["line"],
+        traceback=_unicode(error["traceback"]),
     )
 
 
@@ -172,28 +172,50 @@ def _captured(call: "Call", stream: Stream, message: dict[str, Any]) -> Captured
 
 
 def _results(call: "Call", left_out: int) -> tuple[Result, ...]:
-    shown = [_result(display) for display in call.displays]
+    shown = [_result(is_main, content) for is_main, content in call.displays]
     if left_out:
         shown.append(Result({"text/plain": f"[{left_out:,} more displays were not kept]"}))
     return tuple(shown)
 
 
-def _result(display: dict[str, Any]) -> Result:
-    data = dict(_object(display["data"]) or {})
-    chart, table = _object(data.pop(_CHART, None)), _object(data.pop(_TABLE, None))
-    for kind in _BINARY:
-        if isinstance(data.get(kind), str):
-            try:
-                data[kind] = base64.b64decode(data[kind])
-            except binascii.Error:
-                del data[kind]  # the user's own object said it was a picture
+def _result(is_main: bool, content: bytes) -> Result:
+    """A display as user code sent it, which may not be what IPython would have sent."""
+    said = _parse(content)
+    data: dict[str, Any] = said if isinstance(said, dict) else {}
+    chart, table = data.pop(_CHART, None), data.pop(_TABLE, None)
+    shown = {kind: _content(kind, data[kind]) for kind in data}
     return Result(
-        data=data,
-        is_main=display["main"],
-        chart=chart,
-        table=table,
+        data={kind: content for kind, content in shown.items() if content is not None},
+        is_main=is_main,
+        chart=chart if isinstance(chart, dict) else None,
+        table=table if isinstance(table, dict) else None,
     )
 
 
-def _object(value: Any) -> dict[str, Any] | None:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+def _parse(content: bytes) -> Any:
+    try:
+        said = json.loads(content)
+        if b"\\ud" in content:
+            # Halves of surrogate pairs are no text, and no client can be sent them.
+            said = json.loads(_unicode(json.dumps(said, ensure_ascii=False)))
+    except (ValueError, RecursionError):
+        return None
+    return said
+
+
+def _content(kind: str, said: Any) -> Any:
+    """What the port promises for this MIME type, None where it is something else."""
+    if kind == "application/json" or kind.endswith("+json"):
+        return said
+    if not isinstance(said, str):
+        return None
+    if kind not in _BINARY:
+        return said
+    try:
+        return base64.b64decode(said)
+    except ValueError:
+        return None
+
+
+def _unicode(text: str) -> str:
+    return text.encode(errors="surrogatepass").decode(errors="replace")

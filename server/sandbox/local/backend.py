@@ -158,7 +158,7 @@ class LocalBackend:
             languages=self.languages,
             open_program=jail.open_program,
             on_close=closed,
-            oom_kills=jail.oom_kills,
+            ran_out_of_memory=jail.take_oom_kill,
         )
         self._open.add(sandbox)
         return sandbox

@@ -49,6 +49,7 @@ class Jail:
         self._control = control
         self._spares: list[tuple[Connection, dict[str, Any]]] = []
         self._opening = 0
+        self._oom_kills_seen = 0
         self._filling: asyncio.Task[None] | None = None
         self._held = ExitStack()
         self._stderr = b""
@@ -94,9 +95,16 @@ class Jail:
         """Whether its process still runs."""
         return self._process.returncode is None
 
-    def oom_kills(self) -> int:
-        """How many of its processes were killed for lack of memory so far; 0 where nobody counts."""
-        return self.cgroup.oom_kills() if self.cgroup is not None else 0
+    def take_oom_kill(self) -> bool:
+        """Whether the kernel killed a process of it for lack of memory that nobody has asked about.
+
+        Always false where nobody counts. Asked only of a process that SIGKILL ended: reading the
+        counters takes as long as running a line of code.
+        """
+        if self.cgroup is None or self.cgroup.oom_kills() <= self._oom_kills_seen:
+            return False
+        self._oom_kills_seen += 1
+        return True
 
     async def open(self) -> tuple[Connection, dict[str, Any]]:
         """A new session's keeper and its first message: `ready`, `failed`, or `gone`.

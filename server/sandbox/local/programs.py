@@ -9,15 +9,17 @@ import anyio
 from ..base import Cell, CellResult, Program, ProgramResult
 from ..errors import SandboxUnavailable
 from . import answers
+from .answers import RanOutOfMemory
 from .connection import Connection
 
 Open = Callable[[], Awaitable[tuple[Connection, dict[str, Any]]]]
-OomKills = Callable[[], int]
 
 _END_SECONDS = 10.0
 
 
-async def run(open_program: Open, program: Program, oom_kills: OomKills) -> ProgramResult:
+async def run(
+    open_program: Open, program: Program, ran_out_of_memory: RanOutOfMemory
+) -> ProgramResult:
     """See `Sandbox.run_program`."""
     connection, first = await open_program()
     try:
@@ -28,9 +30,11 @@ async def run(open_program: Open, program: Program, oom_kills: OomKills) -> Prog
         began = time.monotonic()
         await _write_files(connection, program)
         if program.command:
-            result = await _run_command(connection, program, oom_kills)
+            result = await _run_command(connection, program, ran_out_of_memory)
         else:
-            result = await _run_cells(connection, program, began + program.timeout, oom_kills)
+            result = await _run_cells(
+                connection, program, began + program.timeout, ran_out_of_memory
+            )
         with anyio.CancelScope(shield=True):
             await connection.request({"op": "end"}, b"", _END_SECONDS)
         return result
@@ -46,14 +50,14 @@ async def _write_files(connection: Connection, program: Program) -> None:
 
 
 async def _run_cells(
-    connection: Connection, program: Program, deadline: float, oom_kills: OomKills
+    connection: Connection, program: Program, deadline: float, ran_out_of_memory: RanOutOfMemory
 ) -> ProgramResult:
     done: list[CellResult] = []
     began = time.monotonic()
     for cell in program.cells:
         left = max(0.001, deadline - time.monotonic())
         timeout = min(left, cell.timeout) if cell.timeout is not None else left
-        result = await _run_cell(connection, program, cell, timeout, oom_kills)
+        result = await _run_cell(connection, program, cell, timeout, ran_out_of_memory)
         done.append(result)
         if result.outcome != "completed":
             break
@@ -68,28 +72,28 @@ async def _run_cells(
 
 
 async def _run_cell(
-    connection: Connection, program: Program, cell: Cell, timeout: float, oom_kills: OomKills
+    connection: Connection,
+    program: Program,
+    cell: Cell,
+    timeout: float,
+    ran_out_of_memory: RanOutOfMemory,
 ) -> CellResult:
     place = {"name": cell.name, "line": cell.line, "mode": cell.mode}
     request = {"op": "run", "language": "cells", "env": dict(program.env), **place}
-    kills = oom_kills()
     code = cell.code.encode(errors="surrogateescape")
     call, message, _ = await connection.request(request, code, timeout)
-    out_of_memory = oom_kills() > kills
-    return answers.cell_result(message, call, timeout=timeout, out_of_memory=out_of_memory)
+    return answers.cell_result(message, call, timeout=timeout, ran_out_of_memory=ran_out_of_memory)
 
 
 async def _run_command(
-    connection: Connection, program: Program, oom_kills: OomKills
+    connection: Connection, program: Program, ran_out_of_memory: RanOutOfMemory
 ) -> ProgramResult:
     request = {"op": "command", "argv": list(program.command), "cwd": None}
-    kills = oom_kills()
     call, message, _ = await connection.request(
         {**request, "env": dict(program.env)}, b"", program.timeout
     )
-    out_of_memory = oom_kills() > kills
     result = answers.command_result(
-        message, call, timeout=program.timeout, out_of_memory=out_of_memory
+        message, call, timeout=program.timeout, ran_out_of_memory=ran_out_of_memory
     )
     outcome, reason = result.outcome, result.reason
     if outcome == "exited":

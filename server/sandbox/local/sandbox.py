@@ -25,7 +25,7 @@ class LocalSandbox:
         languages: frozenset[str],
         open_program: programs.Open,
         on_close: Callable[[], Awaitable[None]],
-        oom_kills: Callable[[], int],
+        ran_out_of_memory: answers.RanOutOfMemory,
     ) -> None:
         self._connection = connection
         self._name = name
@@ -33,7 +33,7 @@ class LocalSandbox:
         self._languages = languages
         self._open_program = open_program
         self._on_close = on_close
-        self._oom_kills = oom_kills
+        self._ran_out_of_memory = ran_out_of_memory
         self._lock = anyio.Lock()
         self._closed = False
 
@@ -58,12 +58,12 @@ class LocalSandbox:
             known = ", ".join(sorted(self._languages))
             raise InvalidInput(f"The local sandbox cannot run {language!r}. It runs: {known}.")
         request = {"op": "run", "language": language, "env": dict(env or {}), "timeout": timeout}
-        kills = self._oom_kills()
         call, message, _ = await self._request(
             request, code.encode(errors="surrogateescape"), timeout, on_output
         )
-        out_of_memory = self._oom_kills() > kills
-        return answers.execution(message, call, timeout=timeout, out_of_memory=out_of_memory)
+        return answers.execution(
+            message, call, timeout=timeout, ran_out_of_memory=self._ran_out_of_memory
+        )
 
     async def run_command(
         self,
@@ -78,12 +78,12 @@ class LocalSandbox:
         if not argv:
             raise InvalidInput("The command is empty.")
         request = {"op": "command", "argv": argv, "cwd": cwd, "env": dict(env or {})}
-        kills = self._oom_kills()
         call, message, _ = await self._request(
             {**request, "timeout": timeout}, b"", timeout, on_output
         )
-        out_of_memory = self._oom_kills() > kills
-        return answers.command_result(message, call, timeout=timeout, out_of_memory=out_of_memory)
+        return answers.command_result(
+            message, call, timeout=timeout, ran_out_of_memory=self._ran_out_of_memory
+        )
 
     async def write_files(self, files: Mapping[str, bytes]) -> None:
         for path, content in files.items():
@@ -109,7 +109,7 @@ class LocalSandbox:
         return [FileInfo(*entry) for entry in message["entries"]]
 
     async def run_program(self, program: Program) -> ProgramResult:
-        return await programs.run(self._open_program, program, self._oom_kills)
+        return await programs.run(self._open_program, program, self._ran_out_of_memory)
 
     async def keep_alive(self, seconds: float) -> None:
         if self._connection.lost or self._closed:

@@ -77,6 +77,11 @@ class Cgroup:
             _remove(directory)
 
 
+def can_limit() -> bool:
+    """Whether groups can be made here that limit anything."""
+    return bool(_places())
+
+
 def sweep() -> int:
     """Remove the groups that dead proofbox processes left, with whatever is in them; their number."""
     removed = 0

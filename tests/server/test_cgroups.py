@@ -1,0 +1,117 @@
+"""Control groups, made and filled for real where this machine lets us."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from proofbox.server.sandbox import Limits
+from proofbox.server.sandbox.local import cgroups
+from proofbox.server.sandbox.local.cgroups import Cgroup
+
+MIB = 1024**2
+
+needs_groups = pytest.mark.skipif(not cgroups.can_limit(), reason="no group may be made here")
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    """A real group of 64 MiB and 20 processes."""
+    made = Cgroup.create(Limits(memory_bytes=64 * MIB, processes=20), "test")
+    assert made is not None
+    yield made
+    made.kill()
+    made.remove()
+    assert not any(file.exists() for file in made.procs_files)
+
+
+def start_in(cgroup: Cgroup, *command: str) -> subprocess.Popen[str]:
+    """A program that joins a group before it becomes itself."""
+    join = (
+        "import os, sys\n"
+        f"for file in {[str(file) for file in cgroup.procs_files]!r}:\n"
+        "    open(file, 'w').write(str(os.getpid()))\n"
+        "os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", join, *command], stdout=subprocess.PIPE, text=True
+    )
+
+
+@needs_groups
+def test_the_limits_in_force_are_those_asked_for(cgroup: Cgroup) -> None:
+    """Read back from the kernel, which rounds to pages."""
+    asked = {"memory_bytes": 64 * MIB, "swap_bytes": 0, "processes": 20}
+
+    assert cgroup.in_force
+    assert cgroup.in_force.items() <= asked.items()
+
+
+@needs_groups
+def test_memory_over_the_limit_kills_and_is_counted(cgroup: Cgroup) -> None:
+    """The count tells out of memory from any other kill."""
+    if "memory_bytes" not in cgroup.in_force:
+        pytest.skip("the memory controller is not ours here")
+    assert cgroup.oom_kills() == 0
+
+    with start_in(cgroup, sys.executable, "-c", f"bytearray({200 * MIB})") as hog:
+        assert hog.wait(30) == -9
+
+    assert cgroup.oom_kills() == 1
+
+
+@needs_groups
+def test_processes_over_the_limit_cannot_be_made(cgroup: Cgroup) -> None:
+    """A fork bomb stays as small as the limit, and one kill ends it."""
+    if "processes" not in cgroup.in_force:
+        pytest.skip("the pids controller is not ours here")
+    bomb = (
+        "import os, time\n"
+        "made = 0\n"
+        "try:\n"
+        "    while os.fork(): made += 1\n"
+        "    time.sleep(1000)\n"
+        "except BlockingIOError:\n"
+        "    print(made, flush=True)\n"
+        "    time.sleep(1000)\n"
+    )
+    with start_in(cgroup, sys.executable, "-c", bomb) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "19\n"
+
+        cgroup.kill()
+
+        assert process.wait(10) == -9
+    assert all(file.read_text() == "" for file in cgroup.procs_files)
+
+
+@needs_groups
+def test_a_group_with_processes_stays_until_they_are_dead(cgroup: Cgroup) -> None:
+    """`kill` waits for the last one, so that `remove` finds none."""
+    with start_in(cgroup, "sh", "-c", "sleep 1000 & echo up; sleep 1000") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+
+        cgroup.kill()
+        cgroup.remove()
+
+    assert not any(file.exists() for file in cgroup.procs_files)
+
+
+@needs_groups
+def test_the_sweep_takes_what_dead_processes_left_and_nothing_else(cgroup: Cgroup) -> None:
+    """With whatever still runs in it."""
+    left = [file.parent.with_name("proofbox-999999999-1-jail") for file in cgroup.procs_files]
+    for directory in left:
+        directory.mkdir()
+    orphaned = Cgroup(left, {})
+
+    with start_in(orphaned, "sh", "-c", "echo up; exec sleep 1000") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        assert cgroups.sweep() == len(left)
+        assert process.wait(10) == -9
+
+    assert not any(directory.exists() for directory in left)
+    assert all(file.exists() for file in cgroup.procs_files)

@@ -109,6 +109,13 @@ def _settings(facts: HostFacts) -> Obstacle | None:
             "the kernel setting user.max_user_namespaces is 0, so there are no user namespaces",
             (f"`{command}` {_KEEP}", _E2B),
         )
+    if "namespace failed: No space left" in facts.failure:
+        many = max(2 * (facts.max_user_namespaces or 0), 15000)
+        return Obstacle(
+            f"all {facts.max_user_namespaces} user namespaces that this user may have "
+            "(user.max_user_namespaces) are in use, or they are nested too deep",
+            ("Close other sandboxes", f"`sudo sysctl -w user.max_user_namespaces={many}`", _E2B),
+        )
     if facts.unprivileged_userns_clone == 0:
         command = "sudo sysctl -w kernel.unprivileged_userns_clone=1"
         return Obstacle(

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from . import children, files, interpreters, wire
 from .capture import Capture
@@ -267,7 +267,7 @@ def _plain_error(error: Any) -> Message | None:
         return None
     if not isinstance(error, dict):
         raise interpreters.Forged("no error")
-    said: Message = error
+    said = cast("Message", error)
     line = said.get("line")
     texts = {key: str(said.get(key, ""))[:_LONGEST_TEXT] for key in ("name", "value", "traceback")}
     return {**texts, "line": line if isinstance(line, int) else None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import sys
@@ -44,7 +43,7 @@ class Child:
         ours, theirs = socket.socketpair() if connected else (None, None)
         sys.stdout.flush()
         sys.stderr.flush()
-        self.pid = os.fork()
+        self.pid = _fork(keeper)
         if self.pid == 0:
             with _never_returning():
                 self._become(out_write, err_write, theirs, keeper, address_space)
@@ -97,9 +96,13 @@ class Child:
                 sink(self.outputs[descriptor], data)
 
     def drain(self, sink: Callable[[str, bytes], None]) -> None:
-        """Read until nothing is there. Only for when the writers have stopped."""
-        while self.outputs and select.select(list(self.outputs), [], [], 0)[0]:
-            self.read_output(sink)
+        """Read what is there now, and no more: something else may go on writing for ever."""
+        for descriptor, stream in self.outputs.items():
+            left = linux.bytes_to_read(descriptor)
+            while left > 0:
+                data = os.read(descriptor, min(left, _READ_SIZE))
+                left -= len(data)
+                sink(stream, data)
 
     def signal_group(self, number: int) -> None:
         """Send a signal to the child and what it started in its own process group."""
@@ -113,6 +116,24 @@ class Child:
         self.outputs = {}
         if self._connection is not None:
             self._connection.close()
+
+
+class NoProcess(Exception):
+    """The machine, or the jail that other sessions share with us, has no process left."""
+
+
+def _fork(keeper: Keeper) -> int:
+    try:
+        return os.fork()
+    except OSError:
+        # Most likely user code has all the processes that there may be. It is worth less than the session.
+        kill_all()
+        wait_for_all()
+        keeper.forget_interpreters()
+    try:
+        return os.fork()
+    except OSError as error:
+        raise NoProcess(error.strerror) from error
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from . import namespaces
 from .wire import Message
 
 _MOST_ENTRIES = 10_000
+_MOST_LEVELS = 20  # with names of 255 bytes, all entries still fit into one frame
 
 _Entry = tuple[str, str, int, float]  # path, kind, size in bytes, time of change
 
@@ -25,6 +26,8 @@ def serve(request: Message, body: bytes) -> tuple[Message, bytes]:
         name = errno.errorcode.get(error.errno or 0, "OSError")
         place = error.filename or request["path"]
         return {"error": f"{place}: {error.strerror}", "errno": name}, b""
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        return {"error": f"{request['path']!a} cannot be a path: {error}", "errno": "EINVAL"}, b""
 
 
 def _absolute(path: str) -> str:
@@ -64,7 +67,7 @@ def _read(request: Message, _body: bytes) -> tuple[Message, bytes]:
 
 def _list(request: Message, _body: bytes) -> tuple[Message, bytes]:
     entries: list[_Entry] = []
-    _walk(_absolute(request["path"]), request["depth"], entries)
+    _walk(_absolute(request["path"]), min(request["depth"], _MOST_LEVELS), entries)
     return {"entries": sorted(entries)}, b""
 
 
@@ -73,7 +76,10 @@ def _walk(directory: str, depth: int, entries: list[_Entry]) -> None:
         for entry in found:
             if len(entries) >= _MOST_ENTRIES:
                 return
-            status = entry.stat(follow_symlinks=False)
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except OSError:
+                continue  # it vanished
             kind = _kind(status.st_mode)
             entries.append((entry.path, kind, status.st_size, status.st_mtime))
             if kind == "directory" and depth > 1:

@@ -185,7 +185,7 @@ class JavaScript(_Lines):
             reply: Any = json.loads(line)
             if reply["token"] != self.token:
                 raise Forged("wrong token")
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise Forged("not JSON") from error
         done: Message = {"t": "done", "error": reply.get("error")}
         if "text" in reply:

@@ -115,10 +115,17 @@ class Keeper:
                 if self._activity is not None and self._activity.number == message["id"]:
                     self._activity.cancel()
             else:
-                self._activity = activities.start(self, message, body)
-                if self._activity.finished:
-                    self._activity = None
+                self._start(message, body)
         return bool(data)
+
+    def _start(self, message: Message, body: bytes) -> None:
+        try:
+            self._activity = activities.start(self, message, body)
+        except children.NoProcess as error:
+            self.send({"t": "done", "id": message["id"], "not_started": str(error)})
+            return
+        if self._activity.finished:
+            self._activity = None
 
     def _reap(self) -> None:
         while True:

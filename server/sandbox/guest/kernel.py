@@ -33,7 +33,7 @@ from .wire import Message
 if TYPE_CHECKING:
     import socket
 
-_LARGEST_DISPLAY = 4 * 1024**2  # characters; each may become six bytes of JSON
+_LARGEST_DISPLAY = 16 * 1024**2
 
 
 class _Compiler(CachingCompiler):
@@ -143,12 +143,12 @@ class _Channel:
 
     def send_display(self, data: dict[str, Any], *, is_main: bool) -> None:
         _flush()
-        shown = rich.jsonable(data)
-        size = sum(len(content) for content in shown.values() if isinstance(content, str))
+        message: Message = {"t": "display", "data": rich.jsonable(data), "main": is_main}
+        size = len(wire.encode(message))
         if size > _LARGEST_DISPLAY:
-            note = f"[{size:,} characters of display are too much and were not kept]"
-            shown = {"text/plain": note}
-        self.send({"t": "display", "data": shown, "main": is_main})
+            note = f"[a display of {size:,} bytes was not kept; the most is {_LARGEST_DISPLAY:,}]"
+            message["data"] = {"text/plain": note}
+        self.send(message)
 
 
 def serve(connection: socket.socket, shell: Shell) -> NoReturn:

@@ -34,6 +34,7 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
+_FIONREAD = 0x541B
 
 
 def _check(result: int, what: str) -> None:
@@ -125,6 +126,11 @@ def bring_loopback_up() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING)
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+
+
+def bytes_to_read(descriptor: int) -> int:
+    """How much a pipe holds now."""
+    return struct.unpack("i", fcntl.ioctl(descriptor, _FIONREAD, bytes(4)))[0]
 
 
 def close_between(first: int, end: int = 1 << 31) -> None:

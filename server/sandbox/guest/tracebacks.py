@@ -33,16 +33,24 @@ def describe(
     while frames is not None and not is_users(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     return {
-        "name": type(error).__name__,
+        "name": _name_of(error),
         "value": _cut(_text_of(error)),
         "line": _line(error, frames, name),
         "traceback": _cut(_format(error, frames)),
     }
 
 
+def _name_of(error: BaseException) -> str:
+    # A metaclass may have a __name__ of its own.
+    return type.__dict__["__name__"].__get__(type(error))
+
+
 def _line(error: BaseException, frames: TracebackType | None, name: str) -> int | None:
-    if isinstance(error, SyntaxError) and error.filename == name:
-        return error.lineno
+    try:
+        if isinstance(error, SyntaxError) and error.filename == name:
+            return error.lineno if type(error.lineno) is int else None
+    except BaseException:  # noqa: BLE001 - the user's own subclass may have properties
+        return None
     line = None
     while frames is not None:
         if frames.tb_frame.f_code.co_filename == name:
@@ -53,9 +61,9 @@ def _line(error: BaseException, frames: TracebackType | None, name: str) -> int 
 
 def _text_of(error: BaseException) -> str:
     try:
-        return str(error)
+        return str.__str__(str(error))  # a subclass of str would bring methods of its own
     except BaseException as second:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"<str() of the exception raised {type(second).__name__}>"
+        return f"<str() of the exception raised {_name_of(second)}>"
 
 
 def _format(error: BaseException, frames: TracebackType | None) -> str:
@@ -65,7 +73,7 @@ def _format(error: BaseException, frames: TracebackType | None) -> str:
         summary.stack = traceback.StackSummary.from_list(kept)
         return "".join(summary.format())
     except BaseException as second:  # noqa: BLE001 - reads the user's attributes and source
-        return f"<the traceback could not be formatted: {type(second).__name__}>"
+        return f"<the traceback could not be formatted: {_name_of(second)}>"
 
 
 def _cut(text: str) -> str:

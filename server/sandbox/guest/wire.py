@@ -58,7 +58,7 @@ class FrameReader:
 def _parse(text: bytearray) -> Message:
     try:
         message = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError("not JSON") from error
     if not isinstance(message, dict):
         raise WireError("not an object")

@@ -181,15 +181,19 @@ def _results(call: "Call", left_out: int) -> tuple[Result, ...]:
 def _result(is_main: bool, content: bytes) -> Result:
     """A display as user code sent it, which may not be what IPython would have sent."""
     said = _parse(content)
-    data: dict[str, Any] = said if isinstance(said, dict) else {}
+    data = _object(said) or {}
     chart, table = data.pop(_CHART, None), data.pop(_TABLE, None)
-    shown = {kind: _content(kind, data[kind]) for kind in data}
+    shown = {kind: _content(kind, said) for kind, said in data.items()}
     return Result(
         data={kind: content for kind, content in shown.items() if content is not None},
         is_main=is_main,
-        chart=chart if isinstance(chart, dict) else None,
-        table=table if isinstance(table, dict) else None,
+        chart=_object(chart),
+        table=_object(table),
     )
+
+
+def _object(said: Any) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else None
 
 
 def _parse(content: bytes) -> Any:

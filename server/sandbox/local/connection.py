@@ -34,7 +34,7 @@ class Call:
         default_factory=lambda: {"stdout": bytearray(), "stderr": bytearray()}
     )
     tails: dict[Stream, bytes] = field(default_factory=dict[Stream, bytes])
-    displays: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    displays: list[tuple[bool, bytes]] = field(default_factory=list[tuple[bool, bytes]])
     _decoders: dict[Stream, codecs.IncrementalDecoder] = field(
         default_factory=dict[Stream, codecs.IncrementalDecoder]
     )
@@ -47,7 +47,7 @@ class Call:
             case "tail":
                 self.tails[message["s"]] = body
             case "display":
-                self.displays.append(message)
+                self.displays.append((message["main"], body))
             case "done" if not self.done.done():
                 self.done.set_result((message, body))
             case _:
@@ -112,7 +112,13 @@ class Connection(asyncio.Protocol):
         if not finished:
             self.abort()
             raise SandboxUnavailable(LOST, may_have_started=True)
-        return call, *done.result()
+        answer, content = done.result()
+        if reason := answer.get("not_started"):
+            raise SandboxUnavailable(
+                f"The sandbox could not start a process: {reason}. The machine, or this user's other "
+                "sandboxes, have as many as there may be. Nothing was run; try again later."
+            )
+        return call, answer, content
 
     async def file_request(
         self, request: dict[str, Any], body: bytes = b""

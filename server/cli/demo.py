@@ -4,6 +4,7 @@ Every step states what must come back; the demo fails if it does not.
 """
 
 import json
+import logging
 import os
 import sys
 import textwrap
@@ -13,8 +14,12 @@ from typing import Any
 
 import anyio
 import click
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import CallToolResult, ImageContent, TextContent
+
+from ..sandbox import SandboxUnavailable
+
+logger = logging.getLogger(__name__)
 
 # A first start may have to download and build the environment.
 FIRST_CALL_SECONDS = 600.0
@@ -104,26 +109,38 @@ STEPS = (
 
 
 async def show(flags: list[str], *, as_json: bool) -> int:
-    """Start the server with these flags, go through the steps, and print them; the exit code."""
+    """Start the server with these flags, go through the steps, and print them; the exit code.
+
+    Raises:
+        SandboxUnavailable: the server stopped answering.
+    """
     server = StdioServerParameters(
         command=sys.executable,
         args=["-P", "-m", "proofbox.server.cli", *flags],
         env=dict(os.environ),
     )
     say = _silent if as_json else _aloud
-    with anyio.fail_after(FIRST_CALL_SECONDS):
-        async with Client(server) as client:
-            say(await _introduction(client))
-            done = await _go_through(client, say)
-    ok = all(step.ok for step in done)
+    done: list[Done] = []
+    try:
+        with anyio.fail_after(FIRST_CALL_SECONDS):
+            async with Client(server) as client:
+                say(await _introduction(client))
+                await _go_through(client, say, done)
+    except (ExceptionGroup, MCPError, TimeoutError) as error:
+        logger.info("The exchange broke off", exc_info=error)
+        raise SandboxUnavailable(
+            f"The server that the demo had started stopped answering after {len(done)} steps; "
+            "it may have said above why. `proofbox doctor` can tell more."
+        ) from error
+    ok = len(done) == len(STEPS) + 1 and all(step.ok for step in done)
     if as_json:
         steps = [
-            {key: value for key, value in asdict(step).items() if key != "text"} for step in done
+            {key: value for key, value in asdict(one).items() if key != "text"} for one in done
         ]
         click.echo(json.dumps({"ok": ok, "steps": steps}, indent=2))
     else:
         good = sum(step.ok for step in done)
-        say(f"{good} of {len(done)} steps gave what they should.")
+        say(f"{good} of {len(STEPS) + 1} steps gave what they should.")
     return 0 if ok else 1
 
 
@@ -142,8 +159,7 @@ async def _introduction(client: Client) -> str:
     return f"{name}, MCP {client.protocol_version}, over stdio\ntools: {tools}\n"
 
 
-async def _go_through(client: Client, say: Callable[[str], None]) -> list[Done]:
-    done: list[Done] = []
+async def _go_through(client: Client, say: Callable[[str], None], done: list[Done]) -> None:
     session_id: str | None = None
     for number, step in enumerate(STEPS, start=1):
         arguments: Facts = {"code": step.code, "timeout_seconds": step.timeout_seconds}
@@ -161,8 +177,8 @@ async def _go_through(client: Client, say: Callable[[str], None]) -> list[Done]:
         session_id = result.structured_content["session_id"]
     if session_id is not None:
         done.append(await _close(client, session_id))
-        say(f"{len(done)}. The session is closed\n{_answer(done[-1])}")
-    return done
+        title = click.style(f"{len(done)}. {done[-1].title}", bold=True)
+        say(f"{title}\n{_answer(done[-1])}")
 
 
 def _judged(step: Step, arguments: Facts, result: CallToolResult) -> Done:

@@ -1,7 +1,8 @@
 """Attempts to break out of a sandbox, as code for its interpreter.
 
 A probe defines `attempt()`, which returns what it got hold of, or None if it got nothing, and raises
-when it is refused. `GIVEN` is what this machine holds and must not be reachable.
+when it is refused. `GIVEN` is what this machine holds and must not be reachable. A probe does no harm
+where it succeeds: what could change its process happens in a child, and it cleans up after itself.
 """
 
 import json
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _FRAME = """
-import ctypes, errno, glob, json, os, platform, socket
+import ctypes, errno, glob, json, os, platform, socket, tempfile
 GIVEN = json.loads({given!r})
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,12 +29,26 @@ def reached(paths):
         except OSError:
             pass
 
+def answer():
+    try:
+        return [attempt(), 'nothing there']
+    except Exception as error:
+        return [None, f'{{type(error).__name__}}: {{error}}']
+
+def answer_of_child():
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, json.dumps(answer()).encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as file:
+        return json.loads(file.read())
+
 {code}
 
-try:
-    got, why = attempt(), 'nothing there'
-except Exception as error:
-    got, why = None, f'{{type(error).__name__}}: {{error}}'
+got, why = answer_of_child()
 print(json.dumps({{'ran': GIVEN['token'][::-1], 'got': got, 'why': why}}))
 """
 
@@ -80,7 +95,14 @@ PROBES = (
     ),
     Probe(
         "mount a file system",
-        "def attempt(): return call(libc.mount(b'none', b'/tmp', b'tmpfs', 0, None))",
+        "def attempt():\n"
+        "    folder = tempfile.mkdtemp().encode()\n"
+        "    try:\n"
+        "        got = call(libc.mount(b'none', folder, b'tmpfs', 0, None))\n"
+        "        libc.umount2(folder, 2)\n"
+        "        return got\n"
+        "    finally:\n"
+        "        os.rmdir(folder)",
         in_jail=True,
     ),
     Probe(
@@ -90,7 +112,8 @@ PROBES = (
     ),
     Probe(
         "trace another process",
-        "def attempt(): return call(libc.ptrace(16, os.getppid() or 1, None, None))",
+        # PTRACE_SEIZE does not stop what it seizes, and ends with the tracer.
+        "def attempt(): return call(libc.ptrace(0x4206, os.getppid() or 1, None, None))",
         in_jail=True,
     ),
     Probe(
@@ -111,9 +134,12 @@ PROBES = (
         "def attempt():\n"
         "    for folder in ('/usr', '/etc', os.path.dirname(json.__file__), '/proc/sys/kernel', '/sys'):\n"
         "        try:\n"
-        "            open(folder + '/proofbox-doctor', 'w').close()\n"
+        "            path = folder + '/proofbox-doctor-' + GIVEN['token']\n"
+        "            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))\n"
+        "            os.remove(path)\n"
         "            return folder\n"
-        "        except OSError: pass",
+        "        except OSError:\n"
+        "            pass",
         in_jail=True,
     ),
     Probe(

@@ -175,10 +175,14 @@ class _Run(Activity):
         self.keeper.send(frame, data)
 
     def _done(self, message: Message) -> None:
+        error = _plain_error(message.get("error"))
+        if message.get("broken"):
+            self._end_interpreter("", error)
+            return
         self.child.drain(self._output)
         if self._stopped:
             children.kill_new(self._known)
-        self._answer(_plain_error(message.get("error")), self._stopped, said=message)
+        self._answer(error, self._stopped, said=message)
 
     def _answer(
         self,
@@ -202,13 +206,13 @@ class _Run(Activity):
     def _child_ended(self) -> None:
         self._end_interpreter("ended")
 
-    def _end_interpreter(self, how: str) -> None:
+    def _end_interpreter(self, how: str, error: Message | None = None) -> None:
         """The interpreter is dead or must die; either way its variables are gone."""
         children.kill_all()
         self.child.drain(self._output)
         self.keeper.forget_interpreters()
         self.keeper.take_loss(self._interpreter.name)
-        self._answer(None, self._stopped or how, status=self.child.status, lost=True)
+        self._answer(error, self._stopped or how, status=self.child.status, lost=True)
 
     def _stop(self, why: str) -> None:
         if not self._channel_open:

@@ -161,16 +161,19 @@ def serve(connection: socket.socket, shell: Shell) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         message, code = channel.receive()
         channel.token = message["token"]
+        name = tracebacks.cell_name(message["cell"])
+        _mend_streams()
         answer: Message = {"t": "done"}
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             answer["error"] = _run(shell, code.decode(), message)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        except BaseException as error:  # noqa: BLE001 - see below
-            # An interrupt between two lines of ours, after the user's last; or what the user's hooks
-            # (a trace function, a patched builtin) did to our own code.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            answer["error"] = tracebacks.describe(error, tracebacks.cell_name(message["cell"]))
+        except KeyboardInterrupt as interrupt:
+            # It arrived between two lines of ours, after the user's last.
+            answer["error"] = tracebacks.describe(interrupt, name)
+        except BaseException as error:  # noqa: BLE001 - a trace function or a patched builtin of the user's
+            answer["error"] = tracebacks.describe(error, name)
+            answer["broken"] = True  # the next cell needs an interpreter that works
         _flush()
         if os.getpid() != ourselves:
             os._exit(0)  # a fork that the user's code let run out of its cell
@@ -219,6 +222,15 @@ def _environment(variables: Mapping[str, str]) -> Generator[None, None, None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _mend_streams() -> None:
+    for name in ("stdout", "stderr"):
+        # IPython itself cannot go on without them.
+        if getattr(getattr(sys, name), "closed", True):
+            descriptor = {"stdout": 1, "stderr": 2}[name]
+            fresh = open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+            setattr(sys, name, fresh)
 
 
 def _flush() -> None:

@@ -105,9 +105,12 @@ class _Supervisor:
                 self._answer()
 
     def _answer(self) -> None:
-        data, descriptors, _, _ = socket.recv_fds(
-            self._control, _MESSAGE_SIZE, 1, socket.MSG_DONTWAIT
-        )
+        try:
+            data, descriptors, _, _ = socket.recv_fds(
+                self._control, _MESSAGE_SIZE, 1, socket.MSG_DONTWAIT
+            )
+        except BlockingIOError:
+            return  # the other of the two processes was faster
         if not data:
             os._exit(0)
         connection = socket.socket(fileno=descriptors[0])

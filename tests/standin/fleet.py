@@ -31,6 +31,7 @@ class Instance:
     traffic_token: str = field(default_factory=secrets.token_hex)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     state: Literal["running", "paused"] = "running"
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
     networks: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def __post_init__(self) -> None:
@@ -92,6 +93,7 @@ class Fleet:
         watcher = self._watchers.pop(sandbox_id)
         if watcher is not asyncio.current_task():
             watcher.cancel()
+        instance.gone.set()
         await instance.machine.stop()
         await instance.interpreter.stop()
         await instance.process.stop()

@@ -149,7 +149,8 @@ class Context:
     async def _interrupt(self) -> None:
         await asyncio.sleep(INTERRUPT_DELAY)
         self._interrupting = False
-        await self._machine.ask("kill", pid=-self._pid, signal=signal.SIGINT)
+        with suppress(OSError, ValueError):
+            await self._machine.ask("kill", pid=-self._pid, signal=signal.SIGINT)
 
     async def restart(self) -> None:
         for queue in self._executions.values():

@@ -12,7 +12,7 @@ import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import aclosing
 from pathlib import Path
@@ -137,7 +137,7 @@ class StandIn:
         if headers.get("x-access-token") != instance.access_token and path != "/health":
             return JSONResponse({"code": 401, "message": "unauthorized"}, status_code=401)
         if path.startswith("/process.Process"):
-            return _until_left(instance.process_app)
+            return _process_app(instance)
         if path.startswith("/filesystem.Filesystem"):
             return instance.filesystem_app
         return _asgi(lambda request: _envd_http(instance, request))
@@ -169,17 +169,9 @@ class StandIn:
             await PlainTextResponse(text, status_code=404)(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        streaming = asyncio.create_task(self._stream(instance, context.execute(body["code"]), send))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait({streaming, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (streaming, leaving):
-                task.cancel()
-            await asyncio.gather(streaming, leaving, return_exceptions=True)
-        if not streaming.cancelled() and (error := streaming.exception()):
-            # Uvicorn drops the connection of an application that raises.
-            raise error
+        await _while_there(
+            self._stream(instance, context.execute(body["code"]), send), receive, instance
+        )
 
     async def _stream(self, instance: Instance, messages: Any, send: Send) -> None:
         async with aclosing(messages) as cell:
@@ -224,29 +216,41 @@ async def _line(send: Send, message: Message) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-def _until_left(app: ASGIApp) -> ASGIApp:
-    """The application, cancelled when its client leaves, as Go's servers do."""
+async def _while_there(
+    work: Coroutine[Any, Any, None], receive: Receive, instance: Instance
+) -> None:
+    """Do the work of a request until its client leaves.
 
-    async def cancellable(scope: Scope, receive: Receive, send: Send) -> None:
+    Raises what the work raises, and ConnectionResetError when the sandbox ends first: uvicorn drops the
+    connection of an application that raises.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(receive))
+    ending = asyncio.create_task(instance.gone.wait())
+    tasks: set[asyncio.Task[Any]] = {working, leaving, ending}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        ended = ending.done() and not working.done()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if ended:
+        raise ConnectionResetError("the sandbox ended")
+    if not working.cancelled() and (error := working.exception()):
+        raise error
+
+
+def _process_app(instance: Instance) -> ASGIApp:
+    """The process service. It notices that a client has left, as Go's servers do."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await Request(scope, receive).body()
         messages: asyncio.Queue[Any] = asyncio.Queue()
+        messages.put_nowait({"type": "http.request", "body": body, "more_body": False})
+        await _while_there(instance.process_app(scope, messages.get, send), receive, instance)
 
-        async def feed() -> None:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return
-                messages.put_nowait(message)
-
-        working = asyncio.ensure_future(app(scope, messages.get, send))
-        leaving = asyncio.create_task(feed())
-        try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (working, leaving):
-                task.cancel()
-            await asyncio.gather(working, leaving, return_exceptions=True)
-
-    return cancellable
+    return app
 
 
 async def _left(receive: Receive) -> None:

@@ -114,7 +114,7 @@ def _outcome(end: _End, seconds: float) -> tuple[Outcome, int | None, str]:
         return (
             "timed_out",
             None,
-            f"The command was stopped after {seconds:g} seconds, its time limit.",
+            f"The command did not end within {seconds:g} s and was stopped.",
         )
     if end.status < 0:
         return "killed", 137, "The command was killed."

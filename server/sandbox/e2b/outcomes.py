@@ -1,6 +1,6 @@
 """What a cell that has ended means."""
 
-from ..base import Execution, Outcome
+from ..base import CodeError, Execution, Outcome
 from ..errors import SandboxUnavailable
 from . import results
 from .cells import Cell
@@ -29,53 +29,48 @@ def execution_of(
     Raises:
         SandboxUnavailable: the server lost the cell.
     """
-    if cell.error is not None and not cell.error.traceback and cell.error.name in _LOST:
+    raised = cell.error
+    if raised is not None and not raised.traceback and raised.name in _LOST:
         raise SandboxUnavailable(
-            f"E2B lost the code that was running ({cell.error.name}). Run it again if that does no harm.",
-            may_have_started=_LOST[cell.error.name],
+            f"E2B lost the code that was running ({raised.name}). Start a new session.",
+            may_have_started=_LOST[raised.name],
         )
-    outcome, reason = _outcome(cell, timeout, memory)
-    shown = cell.error is not None and outcome in ("raised", "exited")
+    shown = None
+    if raised is not None and not kernel_ended(cell):
+        shown = results.error(raised, language, cell.number)
+    outcome, reason = _outcome(cell, shown, timeout, memory)
     return Execution(
         outcome=outcome,
-        reason=f"{reason} The interpreter was replaced: variables are gone." if lost else reason,
+        reason=f"{reason} Variables are gone; files are kept.".strip() if lost else reason,
         stdout=recorder.stdout.captured(),
         stderr=recorder.stderr.captured(),
         results=tuple(cell.results),
-        error=results.error(cell.error, language, cell.number) if cell.error and shown else None,
+        error=shown,
         state_lost=lost,
         duration_seconds=cell.seconds,
     )
 
 
-def _outcome(cell: Cell, timeout: float, memory: bool) -> tuple[Outcome, str]:
+def _outcome(
+    cell: Cell, error: CodeError | None, timeout: float, memory: bool
+) -> tuple[Outcome, str]:
     if cell.ended == "deadline":
-        return "timed_out", f"The code was stopped after {timeout:g} seconds, its time limit."
+        return "timed_out", f"The code did not end within {timeout:g} s and was stopped."
     if cell.ended == "flood":
-        return (
-            "output_limit",
-            f"The code was stopped because it printed over {FLOOD} times what is kept.",
+        return "output_limit", (
+            f"The code was stopped because it printed over {FLOOD} times what is kept."
         )
-    if cell.error is None:
-        return "completed", ""
     if kernel_ended(cell):
         if memory:
-            return (
-                "out_of_memory",
-                "The interpreter was killed because the sandbox was out of memory.",
-            )
+            return "out_of_memory", "The code was killed because the sandbox ran out of memory."
         # E2B does not tell an exit from a signal.
         return (
             "killed",
             "The interpreter died while the code ran: it exited, crashed or was killed.",
         )
-    if cell.error.name == "SystemExit":
-        return "exited", f"The code called for an exit with status {cell.error.value or 0}."
-    if not cell.error.name:
-        return "raised", f"The code ended with status {cell.error.value}."
-    return "raised", f"The code raised {_headline(cell.error.name, cell.error.value)}."
-
-
-def _headline(name: str, value: str) -> str:
-    first = value.strip().splitlines()[0][:200] if value.strip() else ""
-    return f"{name}: {first}" if first else name
+    if error is None:
+        return "completed", ""
+    if error.name == "SystemExit":
+        return "exited", f"The code called sys.exit({error.value}) before its end."
+    place = f" at line {error.line}" if error.line else ""
+    return "raised", f"{error.name}{place}: {error.value.partition(chr(10))[0][:300]}"

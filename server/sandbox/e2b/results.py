@@ -74,8 +74,9 @@ def error(raised: ExecutionError, language: str, cell: int | None) -> CodeError:
         return CodeError(raised.name, _value(raised.value), line, _cut(_lines(traceback)))
     if language == "bash":
         # The bash kernel gives no name, and the exit status as the value.
-        name = raised.name or "ExitStatus"
-        return CodeError(name, raised.value, None, _cut(traceback))
+        if not raised.name:
+            return CodeError("ExitStatus", f"exit status {raised.value}")
+        return CodeError(raised.name, raised.value, None, _cut(traceback))
     line = _SCRIPT_FRAME.search(traceback)
     return CodeError(raised.name, raised.value, int(line[1]) if line else None, _cut(traceback))
 

@@ -55,6 +55,7 @@ class E2BSandbox:
         self._kernels: dict[str, Kernel] = {}
         self._lock = anyio.Lock()
         self._closed = False
+        self._running = anyio.CancelScope()
 
     @property
     def id(self) -> str:
@@ -83,7 +84,8 @@ class E2BSandbox:
             if before:
                 await kernel.restore(before)
             recorder = Recorder(self._limits.output_bytes, on_output)
-            cell = await self._run(kernel, code, timeout, recorder, after)
+            counted = _with_leading_lines(code) if language == "python" else code
+            cell = await self._run(kernel, counted, timeout, recorder, after)
             memory = await self._died(kernel) if kernel_ended(cell) else False
             return execution_of(
                 cell, recorder, language, timeout=timeout, lost=kernel.take_lost(), memory=memory
@@ -149,6 +151,7 @@ class E2BSandbox:
             if scope.cancelled_caught:
                 logger.warning("An E2B sandbox was not killed in time; its time to live ends it")
         finally:
+            self._running.cancel()
             self._on_closed()
 
     async def _kill(self) -> None:
@@ -170,12 +173,16 @@ class E2BSandbox:
             self._check_open()
             if self._expires_at - self._clock() < seconds + _MARGIN_SECONDS:
                 await self.keep_alive(seconds + 2 * _MARGIN_SECONDS)
-            try:
-                yield
-            except SandboxError:
-                # What failed because it was closed says so, however the failure looked.
+            # A close ends the call here, however long the network takes to notice.
+            with anyio.CancelScope() as self._running:
+                try:
+                    yield
+                except SandboxError:
+                    # What failed because it was closed says so, however the failure looked.
+                    self._check_open(may_have_started=True)
+                    raise
+            if self._running.cancelled_caught:
                 self._check_open(may_have_started=True)
-                raise
 
     def _check_open(self, *, may_have_started: bool = False) -> None:
         if self._closed:
@@ -242,6 +249,17 @@ async def _quietly(awaitable: Awaitable[None]) -> None:
         await awaitable
     except SandboxError:
         logger.warning("Environment variables of a cancelled call could not be restored")
+
+
+def _with_leading_lines(code: str) -> str:
+    """The same code, but IPython does not drop empty lines at its start and miscount the others."""
+    rest = code.lstrip()
+    start = code[: len(code) - len(rest)]
+    if "\n" not in start or not rest or rest.startswith("%%"):
+        return code
+    lines, _, indent = start.rpartition("\n")
+    breaks = "\n" * (lines.count("\n") + 1)
+    return f"{indent}#{breaks}{indent}{rest}"
 
 
 def _absolute(path: str) -> str:

@@ -23,6 +23,7 @@ _PATH_TROUBLE = (
     "permission denied",
     "not a directory",
     "is a directory",
+    "is a file",
     "file name too long",
     "read-only",
 )

@@ -88,6 +88,8 @@ def make_directories(path):
         missing.append(path)
         path = os.path.dirname(path)
     for directory in reversed(missing):
+        if os.path.exists(directory):
+            raise OSError(20, "error ensuring directories: path is a file", directory)
         os.mkdir(directory, 0o755)
         own(directory)
 

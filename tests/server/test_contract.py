@@ -1,0 +1,73 @@
+"""The contract suite on each backend; E2B through the stand-in, with the unmodified SDK."""
+
+import importlib.util
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sandbox_contract import *
+from sandbox_contract import Expected
+from standin import API_KEY
+
+from proofbox.server.sandbox import Backend, Limits, Sandbox, SandboxRequest
+
+LIMITS = Limits(memory_bytes=1024**3, processes=100, disk_bytes=64 * 1024**2)
+EXPECTED = {"local": Expected(own_exit="exited"), "e2b": Expected(own_exit="killed")}
+
+
+@pytest.fixture(params=["local", "e2b"])
+def backend_name(request: pytest.FixtureRequest) -> str:
+    """Which backend the test is about."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the local backend keeps environments during this run."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def expected(backend_name: str) -> Expected:
+    """The choices of the backend under test."""
+    return EXPECTED[backend_name]
+
+
+@pytest.fixture
+async def backend(backend_name: str, request: pytest.FixtureRequest) -> AsyncGenerator[Backend]:
+    """The backend under test; closed and without leaks afterwards."""
+    if backend_name == "e2b":
+        from proofbox.server.sandbox.e2b import E2BBackend
+
+        request.getfixturevalue("standin")
+        backend: Backend = E2BBackend(api_key=API_KEY, create_rate=100)
+    else:
+        if importlib.util.find_spec("proofbox.server.sandbox.local.backend") is None:
+            pytest.skip("no local backend yet")
+        from proofbox.server.sandbox.local.backend import LocalBackend
+
+        backend = LocalBackend(cache_dir=request.getfixturevalue("cache_dir"))
+    yield backend
+    await backend.close()
+
+
+@pytest.fixture
+async def create(
+    backend: Backend,
+) -> AsyncGenerator[Callable[[SandboxRequest], Awaitable[Sandbox]]]:
+    """Makes sandboxes that are closed after the test."""
+    made: list[Sandbox] = []
+
+    async def make(request: SandboxRequest) -> Sandbox:
+        made.append(await backend.create(request))
+        return made[-1]
+
+    yield make
+    for sandbox in made:
+        await sandbox.close()
+
+
+@pytest.fixture
+async def sandbox(create: Callable[[SandboxRequest], Awaitable[Sandbox]]) -> Sandbox:
+    """A fresh sandbox with limits that a test can reach."""
+    return await create(SandboxRequest(owner="contract", limits=LIMITS))

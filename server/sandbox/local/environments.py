@@ -96,7 +96,9 @@ async def ensure(
         SandboxRejected: a person must change something (no `uv`, a cache that cannot be written).
         SandboxUnavailable: the index cannot be reached, or the disk is full.
     """
-    python = interpreters.running() if interpreter is None else interpreters.of(interpreter)
+    python = interpreters.running()
+    if interpreter is not None:
+        python = await anyio.to_thread.run_sync(interpreters.of, interpreter)
     home = cache_dir / "environments"
     # Only canonical spellings have ever been built, so a hash that exists proves the spelling.
     known = _load(home / _key(python, packages), python)

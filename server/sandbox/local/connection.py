@@ -3,7 +3,9 @@
 import asyncio
 import codecs
 import itertools
+import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -162,6 +164,36 @@ class Connection(asyncio.Protocol):
             self._ready.set_result({"t": "gone"})
         if self.call is not None and not self.call.done.done():
             self.call.done.set_exception(SandboxUnavailable(LOST, may_have_started=True))
+
+
+def encode_code(code: str) -> bytes:
+    """What goes over the wire.
+
+    Raises:
+        InvalidInput: it is no text.
+    """
+    try:
+        return code.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"The code is not valid Unicode: half of a surrogate pair at character {error.start}."
+        ) from error
+
+
+def check_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The same, if they can be environment variables.
+
+    Raises:
+        InvalidInput: they cannot.
+    """
+    for name, value in variables.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise InvalidInput(f"{name!a} cannot be the name of an environment variable.")
+        if re.search("[\0\ud800-\udfff]", value):
+            raise InvalidInput(
+                f"The environment variable {name} holds a NUL or half of a surrogate pair."
+            )
+    return dict(variables)
 
 
 async def connect(

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ PRELOAD = (
     "e2b_charts",
 )
 _SPARES = 2
+_SESSIONS_WORTH_OF_PROCESSES = 8
 _STDERR_KEPT = 8192
 _EXIT_SECONDS = 5.0
 _NOBODY = 65534
@@ -71,7 +72,9 @@ class Jail:
         Raises:
             SandboxUnavailable: the process could not be started.
         """
-        cgroup = Cgroup.create(limits, name)
+        # A session's own number is an rlimit; this one is for all of them, and one must not have it alone.
+        processes = _SESSIONS_WORTH_OF_PROCESSES * limits.processes
+        cgroup = Cgroup.create(replace(limits, processes=processes), name)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs, ExitStack() as held:

@@ -12,6 +12,7 @@ from ..base import Limits
 from .environments import Environment
 
 _GUEST = Path(__file__).parents[1] / "guest"
+_PYTHON = Path("/opt/python")
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives")
 _OWN_ETC = ("passwd", "group", "hosts", "nsswitch.conf", "fonts/fonts.conf")
@@ -109,6 +110,14 @@ def _add_system(plan: Plan) -> None:
 
 
 def _add_python(plan: Plan, environment: Environment) -> None:
-    if not environment.base_prefix.is_relative_to("/usr"):
-        plan.bind(environment.base_prefix, "/opt/python")
+    prefix = environment.base_prefix
+    if not prefix.is_relative_to("/usr"):
+        # Only Python: the prefix may be full of what its user has installed and written there.
+        program = Path(environment.interpreter_in_jail).relative_to(_PYTHON)
+        plan.bind(prefix / program, os.fspath(_PYTHON / program))
+        for library in filter(Path.is_dir, (prefix / "lib", prefix / "lib64")):
+            plan.bind(library, os.fspath(_PYTHON / library.name))
+            for packages in library.glob("python3*/site-packages"):
+                place = os.fspath(_PYTHON / packages.relative_to(prefix))
+                plan.add("--tmpfs", place, "--remount-ro", place)
     plan.bind(environment.path, "/env")

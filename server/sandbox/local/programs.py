@@ -10,7 +10,7 @@ from ..base import Cell, CellResult, Program, ProgramResult
 from ..errors import SandboxUnavailable
 from . import answers
 from .answers import RanOutOfMemory
-from .connection import Connection
+from .connection import Connection, check_environment, encode_code
 
 Open = Callable[[], Awaitable[tuple[Connection, dict[str, Any]]]]
 
@@ -79,8 +79,8 @@ async def _run_cell(
     ran_out_of_memory: RanOutOfMemory,
 ) -> CellResult:
     place = {"name": cell.name, "line": cell.line, "mode": cell.mode}
-    request = {"op": "run", "language": "cells", "env": dict(program.env), **place}
-    code = cell.code.encode(errors="surrogateescape")
+    request = {"op": "run", "language": "cells", "env": check_environment(program.env), **place}
+    code = encode_code(cell.code)
     call, message, _ = await connection.request(request, code, timeout)
     return answers.cell_result(message, call, timeout=timeout, ran_out_of_memory=ran_out_of_memory)
 
@@ -90,7 +90,7 @@ async def _run_command(
 ) -> ProgramResult:
     request = {"op": "command", "argv": list(program.command), "cwd": None}
     call, message, _ = await connection.request(
-        {**request, "env": dict(program.env)}, b"", program.timeout
+        {**request, "env": check_environment(program.env)}, b"", program.timeout
     )
     result = answers.command_result(
         message, call, timeout=program.timeout, ran_out_of_memory=ran_out_of_memory

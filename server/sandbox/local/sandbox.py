@@ -8,7 +8,7 @@ import anyio
 from ..base import CommandResult, Execution, FileInfo, OnOutput, Program, ProgramResult
 from ..errors import InvalidInput, SandboxUnavailable
 from . import answers, programs
-from .connection import LOST, Call, Connection
+from .connection import LOST, Call, Connection, check_environment, encode_code
 
 _CHUNK = 1024**2
 
@@ -57,10 +57,13 @@ class LocalSandbox:
         if language not in self._languages:
             known = ", ".join(sorted(self._languages))
             raise InvalidInput(f"The local sandbox cannot run {language!r}. It runs: {known}.")
-        request = {"op": "run", "language": language, "env": dict(env or {}), "timeout": timeout}
-        call, message, _ = await self._request(
-            request, code.encode(errors="surrogateescape"), timeout, on_output
-        )
+        request = {
+            "op": "run",
+            "language": language,
+            "env": check_environment(env or {}),
+            "timeout": timeout,
+        }
+        call, message, _ = await self._request(request, encode_code(code), timeout, on_output)
         return answers.execution(
             message, call, timeout=timeout, ran_out_of_memory=self._ran_out_of_memory
         )
@@ -77,7 +80,7 @@ class LocalSandbox:
         argv = ["/bin/bash", "-c", command] if isinstance(command, str) else list(command)
         if not argv:
             raise InvalidInput("The command is empty.")
-        request = {"op": "command", "argv": argv, "cwd": cwd, "env": dict(env or {})}
+        request = {"op": "command", "argv": argv, "cwd": cwd, "env": check_environment(env or {})}
         call, message, _ = await self._request(
             {**request, "timeout": timeout}, b"", timeout, on_output
         )

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mcp.server import MCPServer
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -226,13 +226,31 @@ async def session_file(session_id: str, path: str, ctx: Context[App]) -> bytes:
 
 
 def _tool(entry: _Registration) -> Tool:
-    return Tool.from_function(
+    tool = Tool.from_function(
         entry.function,
         title=entry.title,
         description=_unwrapped(entry.function.__doc__ or ""),
         annotations=entry.annotations,
         meta=entry.meta,
     )
+    tool.parameters = _untitled(tool.parameters)
+    if tool.fn_metadata.output_schema is not None:
+        tool.fn_metadata.output_schema = _untitled(tool.fn_metadata.output_schema)
+    return tool
+
+
+def _untitled(schema: Any) -> Any:
+    """The schema without the titles that pydantic makes of names: the model pays for them too."""
+    if isinstance(schema, list):
+        return [_untitled(item) for item in cast(list[Any], schema)]
+    if not isinstance(schema, dict):
+        return schema
+    items = cast(dict[str, Any], schema).items()
+    return {
+        key: _untitled(value)
+        for key, value in items
+        if key != "title" or not isinstance(value, str)
+    }
 
 
 def _unwrapped(docstring: str) -> str:

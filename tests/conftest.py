@@ -1,7 +1,10 @@
 """What every test shares."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import platformdirs
 import pytest
 from fakes import FakeBackend, VirtualClock
 from standin import StandIn
@@ -13,6 +16,12 @@ pytest.register_assert_rewrite("sandbox_contract")
 def anyio_backend() -> str:
     """The server runs on asyncio, and so do its tests."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def local_cache() -> Path:
+    """Where the local backend keeps environments from one test run to the next."""
+    return Path(os.environ.get("PROOFBOX_CACHE_DIR") or platformdirs.user_cache_dir("proofbox"))
 
 
 @pytest.fixture

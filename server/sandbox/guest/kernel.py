@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
+from IPython.core.inputtransformer2 import leading_empty_lines
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
@@ -111,9 +112,18 @@ def make_shell() -> Shell:
     config.InteractiveShell.xmode = "Plain"
     warnings.filterwarnings("ignore", "To exit: use", UserWarning)
     shell = Shell.instance(config=config)
+    # IPython drops empty lines at the top, and with them the numbers of all others.
+    transforms = shell.input_transformer_manager.cleanup_transforms
+    transforms[transforms.index(leading_empty_lines)] = _keep_empty_lines
     rich.register(shell)
     shell.run_cell("None", silent=True)
     return shell
+
+
+def _keep_empty_lines(lines: list[str]) -> list[str]:
+    """All lines, unless they end in a cell magic, which must come first."""
+    without = leading_empty_lines(lines)
+    return without if without and without[0].startswith("%%") else lines
 
 
 class _Channel:

@@ -37,11 +37,8 @@ def _absolute(path: str) -> str:
 def _write(request: Message, body: bytes) -> tuple[Message, bytes]:
     path = _absolute(request["path"])
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags | (os.O_APPEND if request["append"] else os.O_TRUNC), 0o644)
-    with open(descriptor, "wb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if request["append"] else os.O_TRUNC)
+    with open(_open(path, flags), "wb") as file:
         file.write(body)
     return {}, b""
 
@@ -49,20 +46,31 @@ def _write(request: Message, body: bytes) -> tuple[Message, bytes]:
 def _write_many(request: Message, body: bytes) -> tuple[Message, bytes]:
     start = 0
     for path, size in request["files"]:
-        content = body[start : start + size]
-        _write({"path": path, "append": False}, content)
+        one = {"op": "write", "path": path, "append": False}
+        failure, _ = serve(one, body[start : start + size])
+        if failure:
+            return failure, b""
         start += size
     return {}, b""
 
 
 def _read(request: Message, _body: bytes) -> tuple[Message, bytes]:
     path = _absolute(request["path"])
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+    with open(_open(path, os.O_RDONLY), "rb") as file:
         file.seek(request["offset"])
         return {}, file.read(request["size"])
+
+
+def _open(path: str, flags: int) -> int:
+    """A regular file's descriptor; does not wait for the other end of a fifo."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _list(request: Message, _body: bytes) -> tuple[Message, bytes]:

@@ -29,7 +29,8 @@ def describe(
     The traceback begins with the first frame whose file `is_users`. Nothing that the exception's own
     methods do can make this fail.
     """
-    frames = error.__traceback__
+    # A class may have a __traceback__ of its own.
+    frames = BaseException.__dict__["__traceback__"].__get__(error)
     while frames is not None and not is_users(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     return {
@@ -68,7 +69,7 @@ def _text_of(error: BaseException) -> str:
 
 def _format(error: BaseException, frames: TracebackType | None) -> str:
     try:
-        summary = traceback.TracebackException(type(error), error, frames, compact=True)
+        summary = traceback.TracebackException(type(error), error, frames)
         kept = [frame for frame in summary.stack if not frame.filename.startswith(_OURS)]
         summary.stack = traceback.StackSummary.from_list(kept)
         return "".join(summary.format())

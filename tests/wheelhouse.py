@@ -49,6 +49,16 @@ class Wheelhouse:
             for path, text in content.items():
                 archive.writestr(path, text)
 
+    def as_index(self) -> str:
+        """The address of a simple index with all the wheels that are here now."""
+        simple = self.directory / "simple"
+        for wheel in self.directory.glob("*.whl"):
+            page = simple / wheel.name.split("-")[0]
+            page.mkdir(parents=True)
+            link = f'<!doctype html><a href="../../{wheel.name}">{wheel.name}</a>'
+            (page / "index.html").write_text(link)
+        return simple.as_uri()
+
     def add_source(self, name: str, version: str, *, setup: str) -> None:
         """A source archive, which whoever builds it has to run."""
         with tarfile.open(self.directory / f"{name}-{version}.tar.gz", "w:gz") as archive:

@@ -1,13 +1,16 @@
 """Control groups, made and filled for real where this machine lets us."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from proofbox.server.sandbox import Limits
 from proofbox.server.sandbox.local import cgroups
+from proofbox.server.sandbox.local.cgroup_places import Place
 from proofbox.server.sandbox.local.cgroups import Cgroup
 
 MIB = 1024**2
@@ -115,3 +118,75 @@ def test_the_sweep_takes_what_dead_processes_left_and_nothing_else(cgroup: Cgrou
 
     assert not any(directory.exists() for directory in left)
     assert all(file.exists() for file in cgroup.procs_files)
+
+
+V2_FILES = {
+    "cgroup.procs": "",
+    "cgroup.kill": "",
+    "memory.max": "max",
+    "memory.swap.max": "max",
+    "memory.events": "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n",
+    "pids.max": "max",
+}
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Makes a place where a new directory gets a v2 group's files, as from the kernel; gives it."""
+
+    def place(*controllers: str, files: dict[str, str]) -> Path:
+        def mkdir(path: Path) -> None:
+            os.mkdir(path)
+            for name, content in files.items():
+                (path / name).write_text(content)
+
+        places = (Place(2, tmp_path, frozenset(controllers)),)
+        monkeypatch.setattr(cgroups, "_places", lambda: places)
+        monkeypatch.setattr(Path, "mkdir", mkdir)
+        return tmp_path
+
+    return place
+
+
+def test_v2_limits_memory_swap_and_processes_in_one_group(kernel: Callable[..., Path]) -> None:
+    """Where a session manager passes both controllers on."""
+    place = kernel("memory", "pids", files=V2_FILES)
+
+    cgroup = Cgroup.create(Limits(memory_bytes=64 * MIB, processes=20), "test")
+
+    assert cgroup is not None
+    assert cgroup.in_force == {"memory_bytes": 64 * MIB, "swap_bytes": 0, "processes": 20}
+    (group,) = (file.parent for file in cgroup.procs_files)
+    assert group.parent == place
+    assert (group / "memory.max").read_text() == str(64 * MIB)
+    assert (group / "memory.swap.max").read_text() == "0"
+    assert cgroup.oom_kills() == 2
+
+
+def test_v2_kills_a_group_with_one_write(kernel: Callable[..., Path]) -> None:
+    """Nothing in it can fork away from that."""
+    kernel("pids", files=V2_FILES)
+    cgroup = Cgroup.create(Limits(), "test")
+    assert cgroup is not None
+
+    cgroup.kill()
+
+    assert (cgroup.procs_files[0].with_name("cgroup.kill")).read_text() == "1"
+
+
+def test_a_kernel_that_does_not_count_swap_limits_the_rest(kernel: Callable[..., Path]) -> None:
+    """And says so."""
+    kernel("memory", files={"cgroup.procs": "", "memory.max": "max"})
+
+    cgroup = Cgroup.create(Limits(memory_bytes=64 * MIB), "test")
+
+    assert cgroup is not None
+    assert cgroup.in_force == {"memory_bytes": 64 * MIB}
+
+
+def test_a_group_that_would_limit_nothing_is_not_kept(kernel: Callable[..., Path]) -> None:
+    """Then rlimits are all there is, and `in_force` must not say otherwise."""
+    place = kernel("memory", "pids", files={})
+
+    assert Cgroup.create(Limits(), "test") is None
+    assert list(place.iterdir()) == []

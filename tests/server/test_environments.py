@@ -11,7 +11,7 @@ import pytest
 from wheelhouse import Wheelhouse
 
 from proofbox.server.sandbox import InvalidInput
-from proofbox.server.sandbox.local import environments
+from proofbox.server.sandbox.local import DEFAULT_PACKAGES, environments
 from proofbox.server.sandbox.local.environments import Environment, ensure
 
 FIND = """
@@ -239,3 +239,49 @@ async def test_a_configuration_file_of_somebody_else_changes_nothing(
     built = await ensure(["tiny"], cache_dir=cache_dir)
 
     assert "tiny" in built.packages
+
+
+async def test_an_index_that_only_pip_was_told_of_is_used(
+    wheels: Wheelhouse, cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv does not read pip's variables; many mirrors are known by nothing else."""
+    monkeypatch.delenv("UV_DEFAULT_INDEX")
+    monkeypatch.delenv("UV_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", wheels.as_index())
+
+    assert "tiny" in (await ensure(["tiny"], cache_dir=cache_dir)).packages
+
+
+@pytest.mark.usefixtures("wheels")
+async def test_variables_that_change_what_uv_does_do_not_reach_it(
+    cache_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody's shell may be set up for another project."""
+    for name in ("UV_PYTHON", "UV_PROJECT", "UV_CONSTRAINT", "UV_OVERRIDE", "PYTHONPATH"):
+        monkeypatch.setenv(name, str(tmp_path / "nowhere"))
+    monkeypatch.setenv("UV_REQUIRE_HASHES", "1")
+
+    assert "tiny" in (await ensure(["tiny"], cache_dir=cache_dir)).packages
+
+
+@pytest.mark.usefixtures("wheels")
+async def test_without_a_home_uv_keeps_its_cache_with_ours(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service may have none."""
+    for name in ("HOME", "XDG_CACHE_HOME", "UV_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+    await ensure(["tiny"], cache_dir=cache_dir)
+
+    assert (cache_dir / "environments" / ".uv").is_dir()
+
+
+@pytest.mark.slow
+async def test_the_default_packages_come_from_the_real_index(cache_dir: Path) -> None:
+    """The one test here that needs a network: names, wheels and sizes as they are."""
+    with anyio.fail_after(600):
+        built = await ensure(DEFAULT_PACKAGES, cache_dir=cache_dir)
+
+    assert {*DEFAULT_PACKAGES} <= built.packages.keys()
+    assert (built.path / "bin" / "pytest").read_text().startswith("#!/env/bin/python\n")

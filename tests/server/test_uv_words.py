@@ -50,6 +50,8 @@ error: Failed to fetch: `https://index.example/simple/tiny/`
   Caused by: HTTP status client error (401 Unauthorized) for url (https://index.example/simple/tiny/)
 """
 FULL = """\
+warning: Failed to hardlink files; falling back to full copy. This may lead to degraded performance.
+         If the cache and target directories are on different filesystems, it may not be supported.
 error: Failed to install: numpy-2.4.6-cp311-cp311-manylinux_2_28_x86_64.whl (numpy==2.4.6)
   cause: failed to copy file from /a to /b: No space left on device (os error 28)
 """
@@ -95,6 +97,7 @@ def test_what_uv_says_is_condensed_to_one_line() -> None:
     assert condense(NOT_FOUND_BEFORE_0_12).startswith("No solution found when resolving depend")
     assert "Using Python" not in condense(NOT_FOUND)
     assert "hint" not in condense(NO_WHEEL)
+    assert condense(FULL).startswith("Failed to install: numpy")
     assert len(condense("error: " + "very long " * 1000)) <= 700
     assert "\n" not in condense(UNREACHABLE)
 

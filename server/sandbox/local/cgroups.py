@@ -132,14 +132,21 @@ def _limit_memory(directory: Path, limits: Limits, *, version: int) -> dict[str,
 
 def _limit(file: Path, name: str, value: int) -> dict[str, int]:
     try:
-        # Not write_text: it would make a file that the kernel does not have.
-        with file.open("r+") as control:
-            control.write(str(value))
+        _write(file, str(value))
         # The kernel rounds to pages.
         return {name: int(file.read_text())}
     except (OSError, ValueError) as error:
         logger.debug("%s is not in force: %s", file, error)
         return {}
+
+
+def _write(file: Path, text: str) -> None:
+    # Not write_text: what the kernel did not make is not to be made.
+    descriptor = os.open(file, os.O_WRONLY | os.O_TRUNC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 def _counter(text: str, name: str) -> int:
@@ -151,8 +158,8 @@ def _counter(text: str, name: str) -> int:
 
 
 def _kill(directory: Path) -> None:
-    with suppress(OSError), (directory / "cgroup.kill").open("r+") as control:
-        control.write("1")
+    with suppress(OSError):
+        _write(directory / "cgroup.kill", "1")
     # Before Linux 5.14, and in v1, one by one: what cannot fork cannot outrun us.
     _limit(directory / "pids.max", "processes", 0)
     deadline = time.monotonic() + _KILL_SECONDS

@@ -37,6 +37,9 @@ def is_certificate_error(words: str) -> bool:
 def condense(words: str) -> str:
     """What uv says is wrong, on one line and at most 700 characters."""
     lines = [line.strip(" \t\u2570\u2500\u25b6\u251c\u2502\u00d7") for line in words.splitlines()]
+    # Warnings that go over several lines come before it.
+    starts = [number for number, line in enumerate(lines) if line.startswith(("error:", "No solu"))]
+    lines = lines[starts[0] :] if starts else lines
     # uv's hints name its own options, which nobody can give here.
     kept = [
         re.sub(r"^(error|cause|Caused by):\s*", "", line)

@@ -101,9 +101,11 @@ class _Runner:
                 self._evaluate(compile(tree, name, "single", flags, dont_inherit=True))
             return None
         tree = _parse(source, name)
-        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        last = tree.body[-1] if tree.body else None
+        if isinstance(last, ast.Expr):
+            tree.body.pop()
         self._evaluate(compile(tree, name, "exec", flags, dont_inherit=True))
-        if last is None:
+        if not isinstance(last, ast.Expr):
             return None
         expression = ast.Expression(last.value)
         value = self._evaluate(compile(expression, name, "eval", flags, dont_inherit=True))
@@ -112,11 +114,11 @@ class _Runner:
     def _evaluate(self, code: CodeType) -> Any:
         namespace = self._module.__dict__
         if not code.co_flags & inspect.CO_COROUTINE:
-            return eval(code, namespace)  # noqa: S307 - running code is what this is for
+            return eval(code, namespace)
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(eval(code, namespace))  # noqa: S307
+        return self._loop.run_until_complete(eval(code, namespace))
 
 
 def _parse(source: str, name: str) -> ast.Module:

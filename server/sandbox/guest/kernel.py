@@ -6,7 +6,7 @@ what the code displayed and raised, and decides by itself how it ended.
 """
 
 # IPython annotates only some of its parameters.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def make_shell() -> Shell:
 
 def _keep_empty_lines(lines: list[str]) -> list[str]:
     """All lines, unless they end in a cell magic, which must come first."""
-    without = leading_empty_lines(lines)
+    without: list[str] = leading_empty_lines(lines)
     return without if without and without[0].startswith("%%") else lines
 
 

@@ -55,7 +55,7 @@ class Activity:
         self.keeper = keeper
         self.number: int = message["id"]
         self.finished = False
-        self._known = children.pids()
+        self._began_ticks = children.now_in_ticks()
         self._captures = {
             stream: Capture(keeper.limits["output_bytes"]) for stream in ("stdout", "stderr")
         }
@@ -115,7 +115,6 @@ class _Run(Activity):
         self._lost = keeper.take_loss(language)
         self._interpreter = keeper.interpreter(language)
         self.child = self._interpreter.child
-        self._known.add(self.child.pid)
         self._displays = 0
         self._display_bytes = 0
         self._left_out = 0
@@ -181,7 +180,7 @@ class _Run(Activity):
             return
         self.child.drain(self._output)
         if self._stopped:
-            children.kill_new(self._known)
+            children.kill_started_since(self._began_ticks, spared=self.child.pid)
         self._answer(error, self._stopped, said=message)
 
     def _answer(
@@ -246,7 +245,7 @@ class _Command(Activity):
         self._finish({"how": self._stopped or "ended", "status": self.child.status})
 
     def _stop(self, why: str) -> None:
-        children.kill_new(self._known)
+        children.kill_started_since(self._began_ticks, spared=0)
         self._stopped = self._stopped or why
         self.deadline = _NO_DEADLINE
 

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Generator
+import time
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import linux, namespaces
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 1 << 16
 _KILL_ROUNDS = 200
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Child:
@@ -151,9 +153,9 @@ def _never_returning() -> Generator[None, None, None]:
         os._exit(0)
 
 
-def pids() -> set[int]:
-    """Every process of this pid namespace but the keeper."""
-    return {int(name) for name in os.listdir("/proc") if name.isdigit()} - {1}
+def now_in_ticks() -> int:
+    """The time as process start times have it: clock ticks since boot."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_A_SECOND)
 
 
 def kill_all() -> None:
@@ -171,14 +173,14 @@ def wait_for_all() -> None:
             os.waitpid(-1, 0)
 
 
-def kill_new(known: set[int]) -> None:
-    """Kill the processes that are not in `known`, and what they start meanwhile.
+def kill_started_since(ticks: int, spared: int) -> None:
+    """Kill every process that started at `ticks` or later but `spared`, and what they start meanwhile.
 
     One that multiplies faster than it is killed takes everything down with it: only the signal to all
     at once is atomic.
     """
     for _ in range(_KILL_ROUNDS):
-        strangers = {pid for pid in pids() - known if not _is_zombie(pid)}
+        strangers = [pid for pid in _started_since(ticks) if pid != spared]
         if not strangers:
             return
         for pid in strangers:
@@ -187,9 +189,11 @@ def kill_new(known: set[int]) -> None:
     kill_all()
 
 
-def _is_zombie(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except OSError:
-        return True
+def _started_since(ticks: int) -> Iterator[int]:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and name != "1":
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                # proc(5): state is the first field after the command's name, starttime the 20th.
+                fields = file.read().rpartition(b")")[2].split()
+                if fields[0] not in (b"Z", b"X") and int(fields[19]) >= ticks:
+                    yield int(name)

@@ -133,6 +133,7 @@ class _Channel:
         self._connection = connection
         self._reader = wire.FrameReader()
         self._frames: list[tuple[Message, bytes]] = []
+        self._held = b""
         self.token = ""
 
     def receive(self) -> tuple[Message, bytes]:
@@ -144,21 +145,28 @@ class _Channel:
         return self._frames.pop(0)
 
     def send(self, message: Message) -> None:
-        # A signal here would cut a frame in two.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self._connection.sendall(wire.encode(dict(message, token=self.token)))
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        self._send(wire.encode(dict(message, token=self.token)))
 
     def send_display(self, data: dict[str, Any], *, is_main: bool) -> None:
         _flush()
-        message: Message = {"t": "display", "data": rich.jsonable(data), "main": is_main}
-        size = len(wire.encode(message))
-        if size > _LARGEST_DISPLAY:
-            note = f"[a display of {size:,} bytes was not kept; the most is {_LARGEST_DISPLAY:,}]"
-            message["data"] = {"text/plain": note}
-        self.send(message)
+        message: Message = {"t": "display", "main": is_main, "token": self.token}
+        frame = wire.encode(dict(message, data=rich.jsonable(data)))
+        if len(frame) > _LARGEST_DISPLAY:
+            note = f"[a display of {len(frame):,} bytes was not kept; the most is {_LARGEST_DISPLAY:,}]"
+            frame = wire.encode(dict(message, data={"text/plain": note}))
+        if is_main:
+            self._held += frame  # the end of the cell follows at once, and wakes the keeper anyway
+        else:
+            self._send(frame)
+
+    def _send(self, frame: bytes) -> None:
+        # A signal here would cut a frame in two.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            held, self._held = self._held, b""
+            self._connection.sendall(held + frame)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def serve(connection: socket.socket, shell: Shell) -> NoReturn:

@@ -211,7 +211,7 @@ def _text_of(result: CallToolResult) -> str:
 
 async def _progress(progress: float, total: float | None, message: str | None) -> None:
     del progress, total
-    if message and sys.stderr.isatty():
+    if message:
         click.echo(f"   ... {message}", err=True)
 
 

@@ -238,6 +238,9 @@ def from_options(
     if name in {"testsetup", "testcleanup", "testcode", "testoutput", "doctest"}:
         groups = [group.strip() for group in argument.split(",") if group.strip()]
         marks += [Mark("group", group, line, by) for group in groups or ["default"]]
+    if name in {"code-cell", "jupyter-execute", "ipython"}:
+        # One kernel runs all cells of a page.
+        marks.append(Mark("group", "notebook", line, "notebook"))
     if name in {"testsetup", "testcleanup"}:
         marks.append(Mark("setup" if name == "testsetup" else "cleanup", "", line, by))
     if "skipif" in options:

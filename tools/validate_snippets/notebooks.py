@@ -8,7 +8,7 @@ from typing import Any, cast
 from .blocks import Block, Event
 from .info import language_name
 from .marks import from_tags
-from .snippet import Position, Problem
+from .snippet import Mark, Position, Problem
 from .source import Lines
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]')
@@ -62,7 +62,9 @@ def _block(
     if not any(text.strip() for text in texts):
         return None
     tags = cast("list[str]", cell.get("metadata", {}).get("tags", []))
-    marks = from_tags(tags, numbers[0])
+    # One kernel runs all cells.
+    kernel = Mark("group", "notebook", numbers[0], "notebook")
+    marks = (kernel, *from_tags(tags, numbers[0]))
     lines = Lines(file, texts, tuple(numbers), offsets)
     return Block(language, lines, numbers[0], numbers[-1], "", marks)
 

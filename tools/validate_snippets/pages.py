@@ -127,6 +127,10 @@ def _snippet(
     body = block.body
     kind: Kind = "output" if is_output else _kind(block, marks, lines)
     language = {"doctest": "pycon", "console": "console"}.get(kind, block.language)
+    examples = doctests.parse(lines, fenced=block.fenced) if language == "pycon" else ()
+    if examples and all(example.flags.get("SKIP") for example in examples):
+        line = lines.numbers[0]
+        marks = fold((Mark("skip", "every example has +SKIP", line, "doctest"), *marks.said))
     return Snippet(
         file=body.file,
         index=index,
@@ -142,7 +146,7 @@ def _snippet(
         document=document,
         scope=scope,
         marks=marks,
-        examples=doctests.parse(lines, fenced=block.fenced) if language == "pycon" else (),
+        examples=examples,
         commands=console.parse(lines) if kind == "console" else (),
         expected=printed.shown(lines) if language == "python" else (),
         unresolved=block.unresolved,

@@ -1,0 +1,269 @@
+"""What to run before a snippet: the ladder from nothing over the author's setup to the whole page.
+
+A snippet is tried on the lowest rung that can hold it. Which rung was needed is part of its verdict, so
+an attempt says what it adds and why.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .aliases import imports_for
+from .names import analyse
+from .snippet import Snippet
+
+Mode = Literal["auto", "isolated", "page"]
+Rung = Literal["alone", "author", "earlier", "touching", "page"]
+RUNGS: tuple[Rung, ...] = ("alone", "author", "earlier", "touching", "page")
+"""From the least setup to the most.
+
+alone: nothing. author: what marks, groups and hidden blocks ask for. earlier: the fewest earlier
+snippets that define the missing names. touching: and those that change the same objects. page: all that
+stands before it. Conventional imports fill what no snippet defines.
+"""
+
+_NAME_ERROR = re.compile(r"name '(?P<name>\w+)' is not defined|free variable '(?P<free>\w+)'")
+_STATEFUL = frozenset({"FileNotFoundError", "ModuleNotFoundError", "KeyError", "LookupError"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to run a snippet.
+
+    `before` are the indexes of the snippets to run first, in order; `imports` are lines to run before
+    them all; `supplied` are the missing names that this attempt provides, `missing` those it does not.
+    """
+
+    rung: Rung
+    before: tuple[int, ...] = ()
+    imports: tuple[str, ...] = ()
+    supplied: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How an attempt ended: the exception's name and message, both empty for output that differs."""
+
+    name: str = ""
+    message: str = ""
+
+    @property
+    def missing(self) -> str:
+        """The name that was not defined, "" if the failure is another."""
+        match = _NAME_ERROR.search(self.message) if "Name" in self.name else None
+        return (match["name"] or match["free"] or "") if match else ""
+
+
+def plan(
+    page: Sequence[Snippet],
+    index: int,
+    *,
+    mode: Mode = "auto",
+    modules: Collection[str] = (),
+    failures: Sequence[Failure] = (),
+) -> tuple[Attempt, ...]:
+    """Return the attempts for the snippet at `index`, least setup first, no two alike.
+
+    Attempts that cannot succeed are left out: those that leave a name undefined which a higher rung
+    supplies. `failures` are those of the attempts so far; the names that they miss count as needed, and an
+    unforeseen failure opens the higher rungs.
+    """
+    snippet = page[index]
+    author = _author(page, snippet)
+    first = _attempt(page, snippet, "author" if author else "alone", author, set(), modules)
+    if mode == "page":
+        return (_attempt(page, snippet, "page", _usable(page, snippet), set(), modules),)
+    if mode == "isolated":
+        return (Attempt(first.rung, first.before),)
+    dynamic = {failure.missing for failure in failures} - {""}
+    definers = _definers(page, snippet, author, dynamic)
+    touching = _touching(page, snippet, definers)
+    attempts = [first]
+    attempts.append(_attempt(page, snippet, "earlier", definers, dynamic, modules))
+    attempts.append(_attempt(page, snippet, "touching", touching, dynamic, modules))
+    if _may_depend(page, snippet, failures):
+        everything = sorted({*author, *_usable(page, snippet)})
+        attempts.append(_attempt(page, snippet, "page", everything, dynamic, modules))
+    return _worthwhile(attempts)
+
+
+def next_attempt(
+    page: Sequence[Snippet],
+    index: int,
+    tried: Sequence[Attempt],
+    failures: Sequence[Failure],
+    *,
+    mode: Mode = "auto",
+    modules: Collection[str] = (),
+) -> Attempt | None:
+    """Return what to try after these attempts failed in these ways, None when nothing is left."""
+    done = {(attempt.before, attempt.imports) for attempt in tried}
+    attempts = plan(page, index, mode=mode, modules=modules, failures=failures)
+    lowest = RUNGS.index(tried[-1].rung) if tried else 0
+    for attempt in attempts:
+        new = (attempt.before, attempt.imports) not in done
+        if new and RUNGS.index(attempt.rung) >= lowest:
+            return attempt
+    return None
+
+
+def _worthwhile(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    fewest = min(len(attempt.missing) for attempt in attempts)
+    kept: dict[tuple[tuple[int, ...], tuple[str, ...]], Attempt] = {}
+    for attempt in attempts:
+        if len(attempt.missing) == fewest:
+            kept.setdefault((attempt.before, attempt.imports), attempt)
+    return tuple(kept.values())
+
+
+def _attempt(
+    page: Sequence[Snippet],
+    snippet: Snippet,
+    rung: Rung,
+    before: Sequence[int],
+    dynamic: set[str],
+    modules: Collection[str],
+) -> Attempt:
+    """Return an attempt with what its snippets leave undefined filled by conventional imports."""
+    defined: set[str] = set()
+    open_names: set[str] = set()
+    starred = False
+    for index in before:
+        names = analyse(page[index].source)
+        open_names |= names.needs - defined
+        defined |= names.defines
+        starred = starred or bool(names.stars)
+    own = analyse(snippet.source)
+    wanted = own.needs | dynamic
+    open_names |= wanted - defined
+    sources = "".join(page[index].source for index in (*before, snippet.index))
+    conventional = {} if rung in {"alone", "author"} else imports_for(open_names, sources, modules)
+    missing = wanted - defined - set(conventional)
+    if starred or own.stars:
+        # A star import may supply anything that no failure has named yet.
+        missing &= dynamic
+    return Attempt(
+        rung,
+        tuple(before),
+        tuple(dict.fromkeys(conventional.values())),
+        tuple(sorted((wanted & defined) | set(conventional))),
+        tuple(sorted(missing)),
+    )
+
+
+def _document(page: Sequence[Snippet], snippet: Snippet) -> range:
+    """Return the indexes of the snippet's namespace, which lie together."""
+    start = stop = snippet.index
+    while start > 0 and page[start - 1].document == snippet.document:
+        start -= 1
+    while stop < len(page) and page[stop].document == snippet.document:
+        stop += 1
+    return range(start, stop)
+
+
+def _usable(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
+    """Return the earlier snippets of the same namespace that can be run first."""
+    start = _document(page, snippet).start
+    return [index for index in range(start, snippet.index) if _can_run(page[index])]
+
+
+def _can_run(snippet: Snippet) -> bool:
+    runnable = snippet.language in {"python", "pycon"} and snippet.kind not in {"cleanup", "output"}
+    said = snippet.marks
+    if not runnable or said.skip is not None or said.raises or snippet.unresolved:
+        return False
+    return analyse(snippet.source).parses
+
+
+def _author(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
+    """Return what the author asks to run first: setup blocks, the group so far, what it continues."""
+    groups = set(snippet.marks.groups)
+    usable = [index for index in _document(page, snippet) if _can_run(page[index])]
+    wanted: set[int] = set()
+    for index in usable:
+        theirs = set(page[index].marks.groups)
+        shared = bool(groups & theirs) or "*" in theirs or "*" in groups
+        earlier = index < snippet.index
+        if index == snippet.index:
+            continue
+        if page[index].marks.setup:
+            # Sphinx runs a group's setup first, wherever it stands; other setup counts from its place.
+            if (shared or not groups) if theirs else earlier:
+                wanted.add(index)
+        elif groups and shared and earlier:
+            wanted.add(index)
+    wanted |= set(_continued(page, snippet, usable))
+    return sorted(wanted, key=lambda index: (page[index].kind != "setup", index))
+
+
+def _continued(page: Sequence[Snippet], snippet: Snippet, usable: Sequence[int]) -> list[int]:
+    chain: list[int] = []
+    current = snippet
+    while current.marks.continues:
+        earlier = [i for i in usable if i < current.index and page[i].kind != "setup"]
+        if not earlier:
+            break
+        chain.append(earlier[-1])
+        current = page[earlier[-1]]
+    return chain
+
+
+def _definers(
+    page: Sequence[Snippet], snippet: Snippet, author: Sequence[int], dynamic: set[str]
+) -> list[int]:
+    """Return the fewest earlier snippets that define what is missing: the nearest one for each name."""
+    wanted = analyse(snippet.source).needs | dynamic
+    chosen = set(author)
+    for index in author:
+        wanted -= analyse(page[index].source).defines
+    for index in reversed(_usable(page, snippet)):
+        if not wanted:
+            break
+        names = analyse(page[index].source)
+        if index in chosen or names.defines & wanted:
+            wanted = (wanted - names.defines) | (
+                names.needs if index not in chosen else frozenset[str]()
+            )
+            chosen.add(index)
+    return _ordered(chosen, author)
+
+
+def _touching(page: Sequence[Snippet], snippet: Snippet, definers: Sequence[int]) -> list[int]:
+    """Add the snippets that change an object which the chosen ones define, and what those need."""
+    chosen = set(definers)
+    if not chosen:
+        return []
+    shared = analyse(snippet.source).needs.union(
+        *(analyse(page[index].source).needs for index in chosen)
+    )
+    wanted: frozenset[str] = frozenset()
+    for index in reversed(_usable(page, snippet)):
+        names = analyse(page[index].source)
+        if index in chosen or names.touches & shared or names.defines & wanted:
+            wanted = (wanted - names.defines) | (
+                names.needs if index not in chosen else frozenset[str]()
+            )
+            chosen.add(index)
+    return _ordered(chosen, definers)
+
+
+def _ordered(chosen: Collection[int], author: Sequence[int]) -> list[int]:
+    # The author's order stands: Sphinx's setup may come from further down the page.
+    late = [index for index in author if any(index > other for other in chosen)]
+    if late and list(author) != sorted(author):
+        return [*author, *sorted(set(chosen) - set(author))]
+    return sorted(chosen)
+
+
+def _may_depend(page: Sequence[Snippet], snippet: Snippet, failures: Sequence[Failure]) -> bool:
+    """Whether more of the page can change how the snippet ends.
+
+    It can if they share a name, or if files or registries are missing that an earlier one made.
+    """
+    if any(failure.name in _STATEFUL for failure in failures):
+        return True
+    needs = set(analyse(snippet.source).needs) | {failure.missing for failure in failures}
+    earlier = (analyse(page[index].source) for index in _usable(page, snippet))
+    return any(names.stars or names.defines & needs for names in earlier)

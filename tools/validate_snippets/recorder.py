@@ -1,0 +1,57 @@
+"""Learn which `print` printed what, so that output shown inside code is compared line by line.
+
+The recorder is source for a cell that runs before the snippet, in its namespace's interpreter. Every
+`print` to standard output is then framed with a token and the place of the call; `read` takes the frames
+out again. Code that prints in other ways, or redirects standard output, is not framed.
+"""
+
+import re
+from dataclasses import dataclass
+
+_SOURCE = """\
+def _install():
+    import builtins, sys
+    real, stdout = builtins.print, sys.stdout
+    def print(*values, sep=" ", end="\\n", file=None, flush=False):
+        if sys.stdout is not stdout or (file is not None and file is not stdout):
+            return real(*values, sep=sep, end=end, file=file, flush=flush)
+        text = (" " if sep is None else sep).join(map(str, values)) + ("\\n" if end is None else end)
+        frame = sys._getframe(1)
+        stdout.write(f"\\x1e{token}:{{frame.f_lineno}}:{{frame.f_code.co_filename}}\\x1f")
+        stdout.write(text + "\\x1e{token}\\x1f")
+        if flush:
+            stdout.flush()
+    builtins.print = print
+_install()
+del _install
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One call of `print`: the file and line that called it, and what it printed, end included."""
+
+    file: str
+    line: int
+    text: str
+
+
+def source(token: str) -> str:
+    """Return the cell that installs the recorder; `token` must not be guessable from the snippet.
+
+    Raises ValueError for a token that is not letters, digits and dashes.
+    """
+    if not re.fullmatch(r"[\w-]+", token):
+        raise ValueError("a token is made of letters, digits and dashes")
+    return _SOURCE.format(token=token)
+
+
+def read(stdout: str, token: str) -> tuple[tuple[Recorded, ...], str]:
+    """Split a recorded output into the calls of `print` and the whole output as readers would see it."""
+    frame = re.compile(
+        rf"\x1e{re.escape(token)}:(?P<line>\d+):(?P<file>[^\x1f]*)\x1f"
+        rf"(?P<text>.*?)\x1e{re.escape(token)}\x1f",
+        re.DOTALL,
+    )
+    calls = tuple(Recorded(m["file"], int(m["line"]), m["text"]) for m in frame.finditer(stdout))
+    return calls, frame.sub(lambda match: match["text"], stdout)

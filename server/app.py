@@ -5,6 +5,7 @@ Only what every start needs is imported here; a backend comes in when it is chos
 
 import importlib.metadata
 import logging
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from ..tools.read_artifact import read_artifact, read_whole
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
-from .settings import BackendName, Settings
+from .settings import BackendName, Settings, SettingsError
 from .strict import StrictArguments
 
 logger = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ TOOLS = (
 
 
 def _local(settings: Settings, on_progress: OnProgress) -> Backend:
+    if sys.platform == "win32":
+        raise SettingsError(
+            "The local sandbox needs Linux. Set E2B_API_KEY to run code in E2B's cloud, or start "
+            "proofbox inside WSL 2."
+        )
     from .sandbox.local.backend import LocalBackend
 
     return LocalBackend(

@@ -6,12 +6,14 @@ next ones; of jails without sessions only the last few are kept.
 
 import logging
 import os
+import shutil
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 import anyio
+import anyio.to_thread
 
 from ..base import SandboxRequest
 from ..errors import ProofboxError, SandboxUnavailable
@@ -52,6 +54,7 @@ class LocalBackend:
         self._starting: dict[_Key, anyio.Lock] = {}
         self._open: set[LocalSandbox] = set()
         self._closed = False
+        self._tidied = False
         self._count = 0
 
     @property
@@ -79,8 +82,17 @@ class LocalBackend:
         raise AssertionError
 
     async def sweep(self) -> int:
-        cgroups.sweep()
+        await anyio.to_thread.run_sync(self._tidy)
         return 0
+
+    def _tidy(self) -> None:
+        cgroups.sweep()
+        # Not at the start, when somebody may be waiting for the first session.
+        first, self._tidied = not self._tidied, True
+        if first:
+            return
+        for name in environments.prune(self._cache_dir):
+            shutil.rmtree(self._cache_dir / "supervisor" / name, ignore_errors=True)
 
     async def close(self) -> None:
         self._closed = True
@@ -93,6 +105,7 @@ class LocalBackend:
                 closing.start_soon(jail.close)
 
     async def _environment(self, request: SandboxRequest) -> Environment:
+        host.find_bwrap()  # without it, building an environment would be a waste
         return await environments.ensure(
             (*self._packages, *request.packages),
             cache_dir=self._cache_dir,

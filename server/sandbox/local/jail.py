@@ -187,9 +187,13 @@ class Jail:
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+        self._reading.cancel()
+        # Emptying a control group can take the kernel seconds.
+        await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
         if self.cgroup is not None:
             self.cgroup.kill()
-        self._reading.cancel()
         self._held.close()
 
     async def _read_stderr(self) -> None:

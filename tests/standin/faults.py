@@ -49,7 +49,7 @@ class Faults:
         if name not in NAMES:
             raise ValueError(f"no such fault: {name}")
         with self._lock:
-            self._waiting[name] += [details] * times
+            self._waiting[name] += [{"name": name, **details}] * times
 
     def take(self, name: str, path: str = "") -> dict[str, Any] | None:
         """The details of this fault if it is to happen now; then it is used up."""

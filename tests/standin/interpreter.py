@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
@@ -71,7 +71,7 @@ class Context:
         (self._machine.folder / f"{name}.json").write_text(json.dumps(connection))
         await self._spawn(f"/run/standin/{name}.json")
         client = AsyncKernelClient()
-        client.load_connection_info({**connection, "ip": str(outside)})
+        client.load_connection_info(cast(Any, {**connection, "ip": str(outside)}))
         self._client = client
         await self._connect(client)
         self._run(self._receive(client.iopub_channel, client))

@@ -5,8 +5,8 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from typing import Literal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal
 
 import anyio
 import e2b
@@ -88,6 +88,7 @@ class E2BBackend:
         )
         self._sandboxes: dict[str, E2BSandbox | None] = {}
         self._makers: set[asyncio.Task[E2BSandbox]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     @property
@@ -126,8 +127,9 @@ class E2BBackend:
         with anyio.move_on_after(_CLOSE_SECONDS, shield=True):
             for maker in tuple(self._makers):
                 maker.add_done_callback(self._discard)
-            if self._makers:
-                await asyncio.wait(self._makers)
+            # Finished makers leave tasks behind that close what they made.
+            while waiting := self._makers | self._tasks:
+                await asyncio.wait(waiting)
             async with anyio.create_task_group() as group:
                 for sandbox in tuple(self._sandboxes.values()):
                     if sandbox is not None:
@@ -149,12 +151,10 @@ class E2BBackend:
         return found
 
     def _discard(self, maker: asyncio.Task[E2BSandbox]) -> None:
-        """Close what an unwanted maker brought; it stays in `_makers` until that is done."""
+        """Close what an unwanted maker brought."""
         if maker.cancelled() or maker.exception() is not None:
             return
-        closing = asyncio.ensure_future(_closed(maker.result()))
-        self._makers.add(closing)
-        closing.add_done_callback(self._makers.discard)
+        self._look_after(maker.result().close())
 
     async def _make(self, request: SandboxRequest, wanted: tuple[str, ...]) -> E2BSandbox:
         key = str(uuid.uuid4())
@@ -179,25 +179,46 @@ class E2BBackend:
     async def _start(
         self, request: SandboxRequest, key: str, wanted: tuple[str, ...]
     ) -> AsyncSandbox:
+        asking = asyncio.ensure_future(
+            AsyncSandbox.create(
+                self._template,
+                timeout=math.ceil(self._ttl),
+                metadata=self._replica.metadata(request, key),
+                network=self._network(wanted),
+                lifecycle={"on_timeout": "kill", "auto_resume": False},
+                # The SDK repeats a request that met a 502, 503 or 504, which may have worked;
+                # without the key that makes two sandboxes.
+                idempotency_key=key,
+                api_key=self._api_key,
+            )
+        )
+        done, _ = await asyncio.wait({asking}, timeout=_CREATE_SECONDS)
+        if not done:
+            self._look_after(self._abandon(asking, key))
+            raise SandboxUnavailable(
+                f"Could not start an E2B sandbox within {_CREATE_SECONDS:g} s. Try again, or see "
+                "https://status.e2b.dev."
+            )
         try:
-            with anyio.fail_after(_CREATE_SECONDS):
-                return await AsyncSandbox.create(
-                    self._template,
-                    timeout=math.ceil(self._ttl),
-                    metadata=self._replica.metadata(request, key),
-                    network=self._network(wanted),
-                    lifecycle={"on_timeout": "kill", "auto_resume": False},
-                    # The SDK repeats a request that met a 502, 503 or 504, which may have
-                    # worked; without the key that makes two sandboxes.
-                    idempotency_key=key,
-                    api_key=self._api_key,
-                )
+            return asking.result()
         except Exception as error:
             await self._kill_all(key)
             known = creation_failure(error)
             if known is None:
                 raise
             raise known from error
+
+    async def _abandon(self, asking: asyncio.Future[AsyncSandbox], key: str) -> None:
+        """Kill what a request brings that took too long; looking for it earlier could find nothing."""
+        await asyncio.wait({asking})
+        if asking.exception() is not None:
+            logger.info("A request for an E2B sandbox failed after it was given up")
+        await self._kill_all(key)
+
+    def _look_after(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _network(self, wanted: tuple[str, ...]) -> SandboxNetworkOpts:
         # The interpreter's port has no authentication of its own.
@@ -222,7 +243,7 @@ class E2BBackend:
         with translated("start the interpreter"):
             surroundings = await settle_in(sdk, python, _BOOT_SECONDS)
         if wanted:
-            await packages.install(sdk, surroundings.executable, wanted)
+            await packages.install(sdk, python, surroundings.executable, wanted)
             if not self._allow_internet:
                 with translated("close the network of the sandbox"):
                     await sdk.update_network({"deny_out": [e2b.ALL_TRAFFIC]})
@@ -267,8 +288,3 @@ class E2BBackend:
                         await AsyncSandbox.kill(info.sandbox_id, api_key=self._api_key)
         except SandboxError:
             logger.warning("Could not look for what a failed start left; its time to live ends it")
-
-
-async def _closed(sandbox: E2BSandbox) -> E2BSandbox:
-    await sandbox.close()
-    return sandbox

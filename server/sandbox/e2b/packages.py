@@ -9,7 +9,7 @@ import shlex
 
 import anyio
 import e2b
-from e2b_code_interpreter import AsyncSandbox
+from e2b_code_interpreter import AsyncSandbox, Context
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ..errors import InvalidInput, SandboxUnavailable
@@ -47,8 +47,10 @@ def check(wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-async def install(sdk: AsyncSandbox, python: str, wanted: tuple[str, ...]) -> None:
-    """Install for the interpreter `python`.
+async def install(
+    sdk: AsyncSandbox, context: Context, python: str, wanted: tuple[str, ...]
+) -> None:
+    """Install for the interpreter `python`, which runs already as `context`.
 
     Raises:
         InvalidInput: a package does not exist, has no wheel, or they do not go together.
@@ -79,3 +81,7 @@ async def install(sdk: AsyncSandbox, python: str, wanted: tuple[str, ...]) -> No
             raise InvalidInput(
                 f"These packages cannot be installed together: {', '.join(wanted)}. pip: {said[-1000:]}"
             ) from failed
+        # It has looked into its directories before, and would not look again.
+        await sdk.run_code(
+            "__import__('importlib').invalidate_caches()", context=context, timeout=0
+        )

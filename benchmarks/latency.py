@@ -155,31 +155,46 @@ async def measure_calls(session: Session, rounds: int) -> list[tuple[str, str, s
     rows: list[tuple[str, str, str]] = []
     session.session_id = await session.run()
     await anyio.sleep(5)  # the supervisor imports numpy and pandas meanwhile
-    manager, kernel, _ = start_kernel()
-    warm: list[float] = []
-    noop: list[float] = []
-    bare: list[float] = []
-    for _ in range(rounds):
-        noop.append(await timed(session.noop))
-        warm.append(await timed(session.warm))
-        began = time.perf_counter()
-        kernel_run(kernel)
-        bare.append((time.perf_counter() - began) * 1000)
-    kernel.stop_channels()
-    manager.shutdown_kernel(now=True)
-    over = median([w - n for w, n in zip(warm, noop, strict=True)])
-    rows.append(("warm 1+1", f"{median(warm):.2f} ms", f"{over:+.2f} ms over a no-op tool"))
-    rows.append(
-        (
-            "",
-            "",
-            f"{median(bare) / median(warm):.1f} x faster than ipykernel ({median(bare):.1f} ms)",
-        )
-    )
+    rows += await measure_warm(session, rounds)
     rows.append(await measure_fresh(session, rounds))
     rows.append(await measure_burst(session))
     rows.append(await measure_memory(session))
     return rows
+
+
+async def measure_warm(session: Session, rounds: int) -> list[tuple[str, str, str]]:
+    """A warm call in turn with a no-op tool, with ours and with Jupyter's client of a kernel."""
+    backend = LocalBackend(
+        cache_dir=platformdirs.user_cache_path("proofbox"), packages=DEFAULT_PACKAGES
+    )
+    sandbox = await backend.create(SandboxRequest(owner="benchmark"))
+    manager, kernel, _ = start_kernel()
+    times: dict[str, list[float]] = {"noop": [], "warm": [], "port": [], "ipykernel": []}
+    for _ in range(rounds):
+        times["noop"].append(await timed(session.noop))
+        times["warm"].append(await timed(session.warm))
+        times["port"].append(await timed(lambda: sandbox.run_code("1+1")))
+        began = time.perf_counter()
+        kernel_run(kernel)
+        times["ipykernel"].append((time.perf_counter() - began) * 1000)
+    kernel.stop_channels()
+    manager.shutdown_kernel(now=True)
+    await backend.close()
+    middle = {name: median(values) for name, values in times.items()}
+    over = median([w - n for w, n in zip(times["warm"], times["noop"], strict=True)])
+    bare = middle["ipykernel"]
+    return [
+        (
+            "warm 1+1 through MCP on stdio",
+            f"{middle['warm']:.2f} ms",
+            f"{over:+.2f} ms over a no-op tool, {bare / middle['warm']:.1f} x as fast as ipykernel",
+        ),
+        (
+            "the same by the port, without MCP",
+            f"{middle['port']:.2f} ms",
+            f"{bare / middle['port']:.1f} x as fast as ipykernel by jupyter_client ({bare:.2f} ms)",
+        ),
+    ]
 
 
 async def measure_fresh(session: Session, rounds: int) -> tuple[str, str, str]:

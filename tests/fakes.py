@@ -37,7 +37,7 @@ HOME = "/home/user/"
 async def settle() -> None:
     """Let every task run until it waits for something that only the test can bring about."""
     # Almost always enough, and much cheaper than what follows if it finds a task that can still run.
-    for _ in range(50):
+    for _ in range(100):
         await anyio.lowlevel.checkpoint()
     await anyio.wait_all_tasks_blocked()
 

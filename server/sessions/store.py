@@ -156,8 +156,8 @@ class Store:
 
     async def _retire(self, session: Session) -> None:
         async with session.lock:
-            # A call that came in meanwhile has seen to it, or will.
-            if not session.users and self.worn(session):
+            # Not if a call that came in meanwhile has seen to it.
+            if self.worn(session):
                 await self._drop(session)
 
     async def _drop(self, session: Session) -> None:

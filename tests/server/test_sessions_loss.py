@@ -310,6 +310,31 @@ async def test_a_call_that_comes_while_the_lost_sandbox_closes_waits_for_that(
     assert backend.most_open == 1
 
 
+async def test_a_call_that_waited_behind_the_loss_keeps_its_new_sandbox(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """The closing of the lost one, which comes after it, does not take the new one."""
+    async with running(backend, clock) as sessions, together() as tasks:
+        handle = (await call(sessions)).session_id
+        backend.created[0].lose(started=True)
+        states: list[str] = []
+
+        async def lose() -> None:
+            with pytest.raises(SandboxUnavailable):
+                await call(sessions, session_id=handle)
+
+        async def wait_behind() -> None:
+            states.append((await call(sessions, "x = 1", session_id=handle)).state)
+
+        tasks.start_soon(lose)
+        tasks.start_soon(wait_behind)
+        await settle()
+        after = await call(sessions, "x", session_id=handle)
+
+    assert states == ["reset"]
+    assert (after.state, after.text) == ("continued", "1")
+
+
 async def test_a_tool_may_give_up_its_sandbox(backend: FakeBackend, clock: VirtualClock) -> None:
     """Closing it under the lease costs the session its state, and the next call is told."""
     async with running(backend, clock) as sessions:

@@ -384,17 +384,47 @@ async def test_a_ready_sandbox_gives_way_before_anybodys_session(
     async with running(
         backend, clock, warm_principal="local", pool_size=1, max_sessions=2, queue_length=0
     ) as sessions:
+        older = await call(sessions, principal="local")
         await clock.advance(1)
-        older = await call(sessions, principal="ann")
-        await clock.advance(1)
+        newer_ready = sessions.overview("local").ready
         await call(sessions, principal="bob")
         await clock.advance(60)
-        seen = sessions.overview("ann")
-        kept = await call(sessions, session_id=older.session_id)
+        seen = sessions.overview("local")
+        kept = await call(sessions, principal="local", session_id=older.session_id)
 
+    assert newer_ready == 1
     assert (seen.ready, seen.total) == (0, 2)
     assert kept.state == "continued"
     assert len(backend.created) == 3
+
+
+async def test_a_session_from_the_pool_is_in_use_and_idle_like_any_other(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """Nobody takes it from its call, and it expires after it."""
+    async with (
+        running(
+            backend,
+            clock,
+            warm_principal="local",
+            pool_size=1,
+            max_sessions=1,
+            queue_length=0,
+            idle_seconds=100,
+        ) as sessions,
+        together() as tasks,
+    ):
+        held = Holder(sessions, principal="local")
+        tasks.start_soon(held)
+        await held.entered.wait()
+        with pytest.raises(SandboxBusy):
+            await call(sessions, principal="bob")
+        await held.finish()
+        await clock.advance(100)
+        with pytest.raises(SessionNotFound):
+            await call(sessions, principal="local", session_id=held.session_id)
+
+    assert held.error is None
 
 
 async def test_a_pool_takes_no_place_from_a_call_that_waits(

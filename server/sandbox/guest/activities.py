@@ -180,7 +180,10 @@ class _Run(Activity):
             return
         self.child.drain(self._output)
         if self._stopped:
-            children.kill_started_since(self._began_ticks, spared=self.child.pid)
+            spared = self.child.pid
+            if not children.kill_started_since(self._began_ticks, spared=spared):
+                self._end_interpreter(self._stopped, error)
+                return
         self._answer(error, self._stopped, said=message)
 
     def _answer(
@@ -245,7 +248,8 @@ class _Command(Activity):
         self._finish({"how": self._stopped or "ended", "status": self.child.status})
 
     def _stop(self, why: str) -> None:
-        children.kill_started_since(self._began_ticks, spared=0)
+        if not children.kill_started_since(self._began_ticks, spared=0):
+            self.keeper.forget_interpreters()
         self._stopped = self._stopped or why
         self.deadline = _NO_DEADLINE
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 1 << 16
 _KILL_ROUNDS = 200
+_DYING_SECONDS = 2.0
+_PAUSE_SECONDS = 0.001
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -173,20 +175,30 @@ def wait_for_all() -> None:
             os.waitpid(-1, 0)
 
 
-def kill_started_since(ticks: int, spared: int) -> None:
+def kill_started_since(ticks: int, spared: int) -> bool:
     """Kill every process that started at `ticks` or later but `spared`, and what they start meanwhile.
 
-    One that multiplies faster than it is killed takes everything down with it: only the signal to all
-    at once is atomic.
+    False if one multiplied faster than it was killed. Then everything was killed, since only the signal
+    to all at once is atomic.
     """
-    for _ in range(_KILL_ROUNDS):
-        strangers = [pid for pid in _started_since(ticks) if pid != spared]
-        if not strangers:
-            return
-        for pid in strangers:
+    doomed: set[int] = set()
+    rounds, until = 0, time.monotonic() + _DYING_SECONDS
+    while rounds < _KILL_ROUNDS:
+        strangers = {pid for pid in _started_since(ticks) if pid != spared}
+        fresh = strangers - doomed
+        if not strangers or (not fresh and time.monotonic() > until):
+            return True
+        for pid in fresh:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        doomed |= fresh
+        if fresh:
+            rounds += 1
+        else:
+            # With SIGKILL pending they start nothing, but may take a while to go.
+            time.sleep(_PAUSE_SECONDS)
     kill_all()
+    return False
 
 
 def _started_since(ticks: int) -> Iterator[int]:

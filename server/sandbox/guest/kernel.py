@@ -96,6 +96,10 @@ class Shell(InteractiveShell):
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the exception is reported as data."""
 
+    def _format_exception_for_storage(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Nothing: IPython would ask the user's exception for its text, and fail as that does."""
+        return {}
+
     def enable_gui(self, gui: Any = None) -> None:
         """Nothing: there is no screen to integrate with."""
 

@@ -388,3 +388,22 @@ for kind in kinds:
     assert held == [(64, 64), (200, 200), (1024**2, 1024**2), (100, 100), (0, 0)]
     assert refused == 5
     assert big.stdout.text == "1048576\n"
+
+
+async def test_a_closed_pipe_and_a_file_too_large_are_exceptions(jails: LocalBackend) -> None:
+    """As in every Python: the signals that come with them do not end the interpreter."""
+    limits = Limits(file_bytes=1024**2)
+    sandbox = await jails.create(SandboxRequest(owner="attacker", limits=limits))
+    await arm(sandbox)
+    code = """
+r, w = os.pipe()
+os.close(r)
+big = os.open("big", os.O_CREAT | os.O_WRONLY)
+[attempt(os.write, w, b"x"), attempt(os.pwrite, big, b"x", 2**20), os.getpid()]
+"""
+    pipe, file, pid = await outcome(sandbox, code)
+    child = await sandbox.run_command("yes | head -1")
+    await sandbox.close()
+
+    assert (pipe, file, pid) == ("EPIPE", "EFBIG", 2)
+    assert (child.stdout.text, child.stderr.text) == ("y\n", "")

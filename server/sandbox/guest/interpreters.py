@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shlex
+import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +31,12 @@ _ANSWER_LIMIT = 32 * 1024**2
 
 class Forged(Exception):
     """Something on the interpreter's channel was not the answer to our request."""
+
+
+def _handle_signals_as_python_does() -> None:
+    """A closed pipe and a file that is too large are exceptions there, and not the end."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Interpreter(Protocol):
@@ -65,6 +72,7 @@ class Python:
         from . import kernel
 
         assert keeper.shell is not None
+        _handle_signals_as_python_does()
         kernel.serve(connection, keeper.shell)
 
     def ask(self, code: str, message: Message) -> bytes:
@@ -95,6 +103,7 @@ class Cells(Python):
     def _main(keeper: Keeper, connection: socket.socket) -> None:
         from . import cells
 
+        _handle_signals_as_python_does()
         cells.serve(connection)
 
     def ask(self, code: str, message: Message) -> bytes:

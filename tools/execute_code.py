@@ -197,7 +197,7 @@ async def execute_code(
     feed = Feed()
 
     async def tell(elapsed: float, line: str) -> None:
-        await ctx.report_progress(elapsed, message=line)
+        await ctx.report_progress(round(elapsed, 3), message=line)
 
     try:
         async with reporting(feed, tell, lambda: app.news.line):

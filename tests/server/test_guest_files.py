@@ -1,11 +1,30 @@
 """File operations inside a sandbox, where every path and what it leads to is the user's."""
 
 import os
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from proofbox.server.sandbox.guest import files, wire
+
+
+@contextmanager
+def not_waiting_forever() -> Generator[None]:
+    """Fails what a system call would hold up; nothing else interrupts one."""
+
+    def fail(_number: int, _frame: object) -> None:
+        pytest.fail("it waits")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(5)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def ask(op: str, path: Path, **more: object) -> wire.Message:
@@ -78,8 +97,9 @@ def test_a_fifo_is_refused_without_waiting_for_its_other_end(tmp_path: Path) -> 
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
 
-    assert read(fifo)["errno"] == "EINVAL"
-    assert write(fifo)["errno"] == "ENXIO"
+    with not_waiting_forever():
+        assert read(fifo)["errno"] == "EINVAL"
+        assert write(fifo)["errno"] == "ENXIO"
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         assert write(fifo)["errno"] == "EINVAL"
@@ -146,6 +166,14 @@ def test_a_listing_tells_kinds_and_does_not_follow_links(tmp_path: Path) -> None
     assert entries(shallow) == ["folder directory", "link other", "pipe other"]
     assert entries(deep) == ["file file", *entries(shallow)]
     assert [size for path, _, size, _ in deep["entries"] if path.endswith("/file")] == [5]
+
+
+def test_a_listing_goes_no_deeper_than_fits_into_an_answer(tmp_path: Path) -> None:
+    """Twenty levels, however many there are and are asked for."""
+    tmp_path.joinpath(*"abcdefghijklmnopqrstuvwxyz").mkdir(parents=True)
+
+    assert len(ask("list", tmp_path, depth=99)["entries"]) == 20
+    assert len(ask("list", tmp_path, depth=3)["entries"]) == 3
 
 
 def entries(answer: wire.Message) -> list[str]:

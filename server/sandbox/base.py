@@ -223,6 +223,7 @@ class SandboxRequest:
     `owner` is an opaque name for the principal; sandboxes of two owners never share anything but
     read-only packages. `packages` are requirement specifiers on top of the default ones. `shared` false
     asks for isolation from the owner's other sandboxes too, down to the jail (hostile code).
+    `preload` names modules that programs will import, so that a backend can do it once for all.
     `labels` go into E2B's metadata.
     """
 
@@ -230,6 +231,7 @@ class SandboxRequest:
     packages: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     shared: bool = True
+    preload: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

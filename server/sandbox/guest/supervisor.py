@@ -39,7 +39,11 @@ def main(descriptor: int) -> NoReturn:
     linux.set_dumpable(False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end are nobody's business here
     namespaces.seed_caches()
-    shell = _make_shell() if config["kernel"] else None
+    shell = None
+    if config["kernel"]:
+        shell = _make_shell()
+    else:
+        importlib.import_module(f"{__package__}.cells")  # so that no program has to
     supervisor = _Supervisor(control, config, shell)
     supervisor.hand_over_when_warm()
     supervisor.serve()
@@ -88,6 +92,8 @@ class _Supervisor:
         _keep_caches()
         os.write(write, b"1")
         os.close(write)
+        with contextlib.suppress(OSError):
+            self._control.send(b"warm")  # so that the host replaces what it has kept ready
         self.serve()
 
     def serve(self) -> NoReturn:

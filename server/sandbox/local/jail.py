@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,13 +21,6 @@ from .environments import Environment
 
 logger = logging.getLogger(__name__)
 
-PRELOAD = (
-    "numpy",
-    "pandas",
-    "matplotlib.pyplot",
-    "matplotlib_inline.backend_inline",
-    "e2b_charts",
-)
 _SPARES = 2
 _SESSIONS_WORTH_OF_PROCESSES = 8
 _STDERR_KEPT = 8192
@@ -49,12 +43,14 @@ class Jail:
         self._process = process
         self._control = control
         self._spares: list[tuple[Connection, dict[str, Any]]] = []
+        self._spares_kept = 0
         self._opening = 0
         self._oom_kills_seen = 0
         self._filling: asyncio.Task[None] | None = None
         self._held = ExitStack()
         self._stderr = b""
         self._reading = asyncio.create_task(self._read_stderr())
+        asyncio.get_running_loop().add_reader(control, self._became_warm)
 
     @classmethod
     async def start(
@@ -66,8 +62,13 @@ class Jail:
         node: str | None,
         cache_dir: Path,
         name: str,
+        shell: bool,
+        preload: Sequence[str],
     ) -> "Jail":
         """Start one. It takes sessions at once; they wait until it is up.
+
+        `preload` names the modules that its processes have imported already; with `shell` they have
+        IPython too, which sessions need and programs do not.
 
         Raises:
             SandboxUnavailable: the process could not be started.
@@ -88,8 +89,14 @@ class Jail:
             )
             process = await _launch(jail_plan, cgroup, theirs.fileno())
             jail = cls(process, ours, cgroup)
+            jail._spares_kept = _SPARES if shell else 0
             jail._held = held.pop_all()
-        config = {"limits": asdict(limits), "node": node, "kernel": True, "preload": PRELOAD}
+        config = {
+            "limits": asdict(limits),
+            "node": node,
+            "kernel": shell,
+            "preload": list(preload),
+        }
         ours.send(json.dumps(config).encode())
         return jail
 
@@ -133,13 +140,20 @@ class Jail:
         """The same for one program."""
         return await connect(await self._connect("program"))
 
+    def _became_warm(self) -> None:
+        """The supervisor has imported everything: what was kept ready before has not. Or it is gone."""
+        asyncio.get_running_loop().remove_reader(self._control)
+        while self._spares:
+            self._spares.pop()[0].abort()
+        self._refill()
+
     def _refill(self) -> None:
         if self._filling is None or self._filling.done():
             self._filling = asyncio.create_task(self._fill())
 
     async def _fill(self) -> None:
         # Whoever waits for a session goes first.
-        while self.alive and not self._opening and len(self._spares) < _SPARES:
+        while self.alive and not self._opening and len(self._spares) < self._spares_kept:
             try:
                 connection, first = await connect(await self._connect("session"))
             except SandboxUnavailable:
@@ -178,6 +192,7 @@ class Jail:
             self._filling.cancel()
         while self._spares:
             self._spares.pop()[0].abort()
+        asyncio.get_running_loop().remove_reader(self._control)
         self._control.close()
         try:
             async with asyncio.timeout(_EXIT_SECONDS):

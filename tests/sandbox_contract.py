@@ -797,6 +797,23 @@ async def test_a_listing_shows_kinds_sizes_and_depth(sandbox: Sandbox) -> None:
     ]
 
 
+async def test_a_link_is_followed_when_read_and_shown_as_what_it_is(sandbox: Sandbox) -> None:
+    """A listing does not claim that a link is a file; reading goes where it leads."""
+    await sandbox.write_files({"links/target": b"there"})
+    await sandbox.run_command("ln -s target to-file; ln -s nowhere broken", cwd="links")
+
+    listed = await sandbox.list_files("links")
+
+    assert [(info.path.rpartition("/")[2], info.kind) for info in listed] == [
+        ("broken", "other"),
+        ("target", "file"),
+        ("to-file", "other"),
+    ]
+    assert await sandbox.read_file("links/to-file") == b"there"
+    with pytest.raises(InvalidInput):
+        await sandbox.read_file("links/broken")
+
+
 @pytest.mark.parametrize("path", ["missing", "file"])
 async def test_listing_what_is_no_directory_is_refused(sandbox: Sandbox, path: str) -> None:
     """A missing directory and a file are the caller's mistake."""

@@ -109,6 +109,7 @@ def test_our_own_mistakes_are_not_translated() -> None:
         (httpx.ConnectError("refused"), Progress(sent=True), False),
         (httpx.ReadError("dropped"), Progress(sent=True), True),
         (e2b.TimeoutException("502: The sandbox was not found"), Progress(sent=True), False),
+        (e2b.NotFoundException("Context x not found"), Progress(sent=True), False),
         (e2b.TimeoutException("killed while in progress"), Progress(sent=True), True),
         (e2b.TimeoutException("was not found"), Progress(sent=True, begun=True), True),
         (httpx.ReadError("dropped"), Progress(), False),

@@ -152,9 +152,10 @@ def _look_up(error: Exception) -> tuple[_Verdict | None, str]:
 def _may_have_started(error: Exception, progress: Progress) -> bool:
     if progress.begun or not progress.sent:
         return progress.begun
-    # The proxy says "was not found" in place of forwarding the request.
+    # The proxy says "was not found" in place of forwarding the request, the server 404 in place of
+    # running the code.
     refused = "was not found" in str(error) and not isinstance(error.__cause__, Exception)
-    return not (refused or isinstance(error, _NEVER_CONNECTED))
+    return not (refused or isinstance(error, (*_NEVER_CONNECTED, e2b.NotFoundException)))
 
 
 def _brief(error: Exception) -> str:

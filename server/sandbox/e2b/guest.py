@@ -43,7 +43,10 @@ def in_pieces(stream, most=65536):
 
 for stream in (sys.stdout, sys.stderr):
     if hasattr(stream, "pub_thread"):
-        in_pieces(stream)
+        try:
+            in_pieces(stream)
+        except Exception:
+            pass
 killed = 0
 try:
     for line in open("/proc/vmstat"):

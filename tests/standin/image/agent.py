@@ -101,11 +101,15 @@ def own(path):
 
 def entry(path):
     status = os.lstat(path)
-    target = os.path.realpath(path) if stat.S_ISLNK(status.st_mode) else None
+    target, kind = None, status.st_mode
+    if stat.S_ISLNK(kind):
+        # The kind of a link is that of what it leads to.
+        target = os.path.realpath(path)
+        kind = os.stat(target).st_mode if os.path.exists(target) else 0
     return {
         "path": path,
-        "directory": stat.S_ISDIR(status.st_mode),
-        "file": stat.S_ISREG(status.st_mode),
+        "directory": stat.S_ISDIR(kind),
+        "file": stat.S_ISREG(kind),
         "target": target,
         "size": status.st_size,
         "mode": stat.S_IMODE(status.st_mode),

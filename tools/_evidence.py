@@ -97,7 +97,7 @@ def gather(
     report = Report(
         verdict=verdict,
         reason=_text.cut(_text.clean(reason), REASON_CHARACTERS).text or None,
-        error=_error(gathering, execution.error),
+        error=None if verdict == "passed" else _error(gathering, execution.error),
         value=value,
         displayed=displayed,
         stdout=gathering.captured("stdout", execution.stdout),
@@ -127,11 +127,15 @@ def gather_lost(heard: Mapping[Stream, str], reason: str) -> Evidence:
 def _verdict(execution: Execution) -> tuple[Verdict, str]:
     if execution.outcome == "completed":
         return "passed", ""
-    error = execution.error
-    # A script that says it succeeded did; every other way out is a failure.
-    if error is not None and error.name == "SystemExit" and error.value in {"", "0", "None"}:
-        return "passed", ""
+    if _said_success(execution):
+        return "passed", execution.reason
     return "failed", execution.reason or execution.outcome.replace("_", " ")
+
+
+def _said_success(execution: Execution) -> bool:
+    """Whether a script left by `sys.exit(0)`, which is how many end when all is well."""
+    error = execution.error
+    return error is not None and error.name == "SystemExit" and error.value in {"", "0", "None"}
 
 
 def _texts(gathering: _Gathering, results: tuple[Result, ...]) -> tuple[str | None, list[str]]:

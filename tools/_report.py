@@ -40,7 +40,7 @@ class Report(BaseModel):
     verdict: Verdict = Field(
         description="passed; failed: the code did it; errored: the sandbox did; skipped: nothing ran."
     )
-    reason: str | None = Field(default=None, description="Why, unless it passed.")
+    reason: str | None = Field(default=None, description="Why, unless it passed at its end.")
     error: ErrorReport | None = None
     value: str | None = Field(default=None, description="Text of the last expression.")
     displayed: list[str] = Field(default=[], description="Text of what else was displayed.")

@@ -206,6 +206,8 @@ async def test_a_script_that_exits_is_judged_by_its_status(value: str, verdict: 
     answer = await execute_played(Execution("exited", reason="It called exit.", error=error))
 
     assert answer.report.verdict == verdict
+    assert answer.report.reason == "It called exit."
+    assert (answer.report.error is None) is (verdict == "passed")
 
 
 async def test_an_exit_without_a_status_that_we_know_of_fails() -> None:

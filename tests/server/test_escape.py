@@ -229,6 +229,20 @@ async def test_shared_memory_and_semaphores_are_each_sessions_own(
     assert found == [-1, "ENOENT"]
 
 
+async def test_a_sandbox_that_asks_for_isolation_shares_its_jail_with_nobody(
+    jails: LocalBackend,
+) -> None:
+    """Not even with another one of the same request: closing the first ends its jail, and no other."""
+    request = SandboxRequest(owner="attacker", shared=False)
+    first = await jails.create(request)
+    second = await jails.create(request)
+
+    await first.close()
+
+    assert await still_works(second)
+    await second.close()
+
+
 # --- the keeper and the supervisor ---
 
 

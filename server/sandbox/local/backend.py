@@ -72,16 +72,18 @@ class LocalBackend:
     async def warm_up(self, request: SandboxRequest) -> None:
         try:
             environment = await self._environment(request)
-            await self._jail(environment, request)
+            if request.shared:
+                await self._jail(environment, request, None)
         except ProofboxError as error:
             logger.warning("Could not warm up the local sandbox: %s", error)
 
     async def create(self, request: SandboxRequest) -> LocalSandbox:
         environment = await self._environment(request)
+        alone = None if request.shared else object()
         for last in (False, True):
-            jail = await self._jail(environment, request)
+            jail = await self._jail(environment, request, alone)
             try:
-                return await self._open_in(jail, environment, request)
+                return await self._open_in(jail, environment, request, alone)
             except SandboxUnavailable:
                 # It may have died of old age or of its sessions between two uses.
                 await self._discard(jail)
@@ -121,17 +123,21 @@ class LocalBackend:
         )
 
     async def _jail(
-        self, environment: Environment, request: SandboxRequest, *, programs: bool = False
+        self,
+        environment: Environment,
+        request: SandboxRequest,
+        alone: object | None,
+        *,
+        programs: bool = False,
     ) -> Jail:
         """The jail for a request, started if there is none; most recently used last.
 
+        `alone` stands for the one sandbox that may use it, None where the owner's others may too.
         Programs have one of their own: a process without IPython, numpy and pandas in it forks five
         times as fast.
         """
         preload = request.preload if programs else _SESSION_PRELOAD
-        key: _Key = (request.owner, environment.path, request.limits, programs, preload)
-        if not request.shared:
-            key = (*key, id(request))
+        key: _Key = (request.owner, environment.path, request.limits, programs, preload, alone)
         lock = self._starting.setdefault(key, anyio.Lock())
         async with lock:
             jail = self._jails.get(key)
@@ -168,7 +174,7 @@ class LocalBackend:
         )
 
     async def _open_in(
-        self, jail: Jail, environment: Environment, request: SandboxRequest
+        self, jail: Jail, environment: Environment, request: SandboxRequest, alone: object | None
     ) -> LocalSandbox:
         jail.sessions += 1
         try:
@@ -185,7 +191,7 @@ class LocalBackend:
         used = [jail]
 
         async def open_program() -> tuple[Connection, dict[str, Any]]:
-            programs = await self._jail(environment, request, programs=True)
+            programs = await self._jail(environment, request, alone, programs=True)
             if programs not in used:
                 used.append(programs)
                 programs.sessions += 1
@@ -195,8 +201,10 @@ class LocalBackend:
             self._open.discard(sandbox)
             for each in used:
                 each.sessions -= 1
-                if not request.shared:
+                if alone is not None:
                     await self._discard(each)
+            if alone is not None:
+                self._starting = {k: v for k, v in self._starting.items() if alone not in k}
 
         sandbox = LocalSandbox(
             connection,

@@ -97,7 +97,8 @@ class Jail:
             "kernel": shell,
             "preload": list(preload),
         }
-        ours.send(json.dumps(config).encode())
+        with suppress(OSError):  # it has ended already; whoever opens a session is told why
+            ours.send(json.dumps(config).encode())
         return jail
 
     @property

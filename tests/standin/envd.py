@@ -20,9 +20,6 @@ from e2b.envd.filesystem import filesystem_connect, filesystem_pb
 from e2b.envd.process import process_connect, process_pb
 from protobuf import Oneof
 from protobuf.wkt import Timestamp
-from starlette.datastructures import UploadFile
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from .faults import Faults
 from .machine import HOME, Machine
@@ -210,24 +207,24 @@ class Filesystem(filesystem_connect.Filesystem):
         self._machine = machine
 
     async def stat(self, request: filesystem_pb.StatRequest, ctx: Any, /) -> Any:
-        answer = await self._ask("stat", path=_absolute(request.path))
+        answer = await self._ask("stat", path=absolute(request.path))
         return filesystem_pb.StatResponse(entry=_entry(answer["entry"]))
 
     async def list_dir(self, request: filesystem_pb.ListDirRequest, ctx: Any, /) -> Any:
-        answer = await self._ask("list", path=_absolute(request.path), depth=max(request.depth, 1))
+        answer = await self._ask("list", path=absolute(request.path), depth=max(request.depth, 1))
         return filesystem_pb.ListDirResponse(entries=[_entry(one) for one in answer["entries"]])
 
     async def make_dir(self, request: filesystem_pb.MakeDirRequest, ctx: Any, /) -> Any:
-        answer = await self._ask("mkdir", path=_absolute(request.path))
+        answer = await self._ask("mkdir", path=absolute(request.path))
         return filesystem_pb.MakeDirResponse(entry=_entry(answer["entry"]))
 
     async def remove(self, request: filesystem_pb.RemoveRequest, ctx: Any, /) -> Any:
-        await self._ask("remove", path=_absolute(request.path))
+        await self._ask("remove", path=absolute(request.path))
         return filesystem_pb.RemoveResponse()
 
     async def move(self, request: filesystem_pb.MoveRequest, ctx: Any, /) -> Any:
         answer = await self._ask(
-            "move", path=_absolute(request.source), to=_absolute(request.destination)
+            "move", path=absolute(request.source), to=absolute(request.destination)
         )
         return filesystem_pb.MoveResponse(entry=_entry(answer["entry"]))
 
@@ -246,7 +243,8 @@ _CODES = {
 }
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """A path as envd reads it: from the home directory."""
     return os.path.normpath(os.path.join(HOME, path))
 
 
@@ -271,48 +269,3 @@ def _entry(told: dict[str, Any]) -> filesystem_pb.EntryInfo:
         modified_time=Timestamp(seconds=seconds, nanos=nanos),
         symlink_target=told["target"],
     )
-
-
-async def read_file(machine: Machine, request: Request) -> Response:
-    """`GET /files`."""
-    path = _absolute(request.query_params["path"])
-    try:
-        descriptor = await machine.open(path, "r")
-    except OSError as error:
-        return _refusal(error)
-
-    async def chunks() -> AsyncIterator[bytes]:
-        with os.fdopen(descriptor, "rb") as file:
-            while data := file.read(1 << 18):
-                yield data
-
-    return StreamingResponse(chunks(), media_type="application/octet-stream")
-
-
-async def write_files(machine: Machine, request: Request) -> Response:
-    """`POST /files`: one file as it is, or several as a form."""
-    path = request.query_params.get("path")
-    written: list[dict[str, str]] = []
-    try:
-        if request.headers["content-type"].startswith("application/octet-stream"):
-            await _write(machine, _absolute(path or ""), await request.body(), written)
-        else:
-            async with request.form(max_files=10_000, max_part_size=1 << 30) as form:
-                for part in form.getlist("file"):
-                    assert isinstance(part, UploadFile)
-                    name = path or part.filename or ""
-                    await _write(machine, _absolute(name), await part.read(), written)
-    except OSError as error:
-        return _refusal(error)
-    return JSONResponse(written)
-
-
-async def _write(machine: Machine, path: str, data: bytes, written: list[dict[str, str]]) -> None:
-    with os.fdopen(await machine.open(path, "w"), "wb") as file:
-        file.write(data)
-    written.append({"path": path, "name": os.path.basename(path), "type": "file"})
-
-
-def _refusal(error: OSError) -> Response:
-    status = {errno.ENOENT: 404, errno.EISDIR: 400, errno.ENOSPC: 507}.get(error.errno or 0, 500)
-    return JSONResponse({"code": status, "message": str(error)}, status_code=status)

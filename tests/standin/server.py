@@ -24,11 +24,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .control import ControlPlane
-from .envd import read_file, write_files
 from .faults import Faults
 from .fleet import Fleet, Instance
 from .interpreter import Message
 from .machine import Size
+from .uploads import read_file, write_files
 
 API_KEY = "e2b_0123456789abcdef"
 
@@ -87,6 +87,11 @@ class StandIn:
     def kill(self, sandbox_id: str) -> None:
         """End a sandbox as its time to live does."""
         asyncio.run_coroutine_threadsafe(self.fleet.kill(sandbox_id), self._loop).result(timeout=30)
+
+    async def emptied(self) -> None:
+        """Wait until no sandbox is left."""
+        while len(self):
+            await asyncio.sleep(0.01)
 
     def pause(self, sandbox_id: str) -> None:
         self.fleet.instances[sandbox_id].state = "paused"

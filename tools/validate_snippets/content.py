@@ -7,6 +7,7 @@ evidence: a missing bracket must stay a syntax error.
 import ast
 import json
 import re
+from textwrap import dedent
 
 from .names import parse
 
@@ -98,7 +99,7 @@ def _diff(text: str, lines: list[str]) -> str | None:
         return None
     after = "\n".join(line[1:] for line in lines if line[0] in "+ ")
     before = "\n".join(line[1:] for line in lines if line[0] in "- ")
-    return said if _parses(after) and _parses(before) else None
+    return said if _parses(dedent(after)) and _parses(dedent(before)) else None
 
 
 def _placeholder(text: str) -> str | None:
@@ -144,6 +145,9 @@ def _signature(text: str) -> str | None:
 
 def _prose(lines: list[str]) -> str | None:
     if any(_CODE_LINE.match(line) for line in lines):
+        return None
+    # `form x import Y` is four words, too.
+    if not lines[0].strip()[0].isupper() and lines[-1].rstrip()[-1] not in ".:!?":
         return None
     sentences = 0
     for line in lines:

@@ -12,6 +12,7 @@ _MORE = re.compile(r"[ \t]*\.\.\.(?: (?P<code>.*)|\s*)$")
 _IPYTHON = re.compile(r"(?P<indent>[ \t]*)In ?\[\d*\]: ?(?P<code>.*)$")
 _IPYTHON_MORE = re.compile(r"[ \t]+\.{3,}: ?(?P<code>.*)$")
 _IPYTHON_OUT = re.compile(r"(?P<lead>[ \t]*Out ?\[\d*\]: ?)")
+_NOTHING = re.compile(r"(?:[ \t]*(?:#.*)?\n)*")
 _FLAGS = re.compile(r"#\s*doctest:\s*([^\n'\"]*)$", re.MULTILINE)
 _TRACEBACK = re.compile(
     r"^Traceback \((?:most recent call last|innermost last)\):\s*$.*?^(?P<last>\w.*)",
@@ -45,7 +46,8 @@ def parse(lines: Lines, *, fenced: bool) -> tuple[Example, ...]:
         for style in _STYLES:
             if match := style.first.match(lines.texts[index]):
                 example, index = _example(lines, index, match, style, fenced=fenced)
-                examples.append(example)
+                # A bare prompt or a comment runs nothing.
+                examples += [] if _NOTHING.fullmatch(example.source) else [example]
                 break
         else:
             index += 1

@@ -1,13 +1,15 @@
 """Turn files and texts into pages of snippets."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from . import docstrings, markdown, notebooks, rst
 from .includes import Reader
+from .names import analyse_module
 from .pages import Region, assemble
-from .snippet import Page, Position, Problem
+from .snippet import Home, Page, Position, Problem
 from .source import decode, read
 
 Format = Literal["markdown", "mdx", "myst", "rst", "python", "notebook", "text"]
@@ -35,11 +37,13 @@ def format_of(path: str) -> Format | None:
     return SUFFIXES.get(Path(path).suffix.lower())
 
 
-def extract(text: str, file: str, format: Format, reader: Reader | None = None) -> Page:
+def extract(
+    text: str, file: str, format: Format, reader: Reader | None = None, *, module: str = ""
+) -> Page:
     """Return the snippets of a document.
 
     `file` names it in every position; includes are looked up from there through `reader`, and are
-    reported as problems without one.
+    reported as problems without one. `module` is the dotted name of a Python file that can be imported.
     """
     lines = read(text, file)
     problems: list[Problem] = []
@@ -56,15 +60,36 @@ def extract(text: str, file: str, format: Format, reader: Reader | None = None) 
     else:
         regions = [Region(markdown.scan(lines, markdown.Dialect(file, reader)))]
     snippets, more = assemble(file, regions, lines.texts)
-    return Page(file, snippets, (*problems, *more))
+    home = _home(module, text) if module and snippets else None
+    return Page(file, snippets, (*problems, *more), home)
+
+
+def _home(module: str, text: str) -> Home:
+    names = analyse_module(text)
+    return Home(module, names.defines - names.imported, names.imported)
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name under which a Python file is imported, by the packages that it lies in.
+
+    A file outside a package has none: nothing says that its folder is on the path.
+    """
+    if path.suffix != ".py" or not (path.parent / "__init__.py").is_file():
+        return ""
+    parts = [] if path.stem == "__init__" else [path.stem]
+    folder = path.parent
+    while (folder / "__init__.py").is_file():
+        parts.append(folder.name)
+        folder = folder.parent
+    return ".".join(reversed(parts))
 
 
 def extract_file(path: Path, format: Format, reader: Reader | None = None) -> Page:
     """Read a file and return its snippets. Raises OSError if the file cannot be read."""
     text, valid = decode(path.read_bytes())
-    page = extract(text, str(path), format, reader)
+    page = extract(text, str(path), format, reader, module=module_name(path))
     if valid:
         return page
     message = "This file is not UTF-8; bytes that could not be read stand for themselves."
     problem = Problem("undecodable", Position(str(path), 1, 1), message)
-    return Page(page.file, page.snippets, (problem, *page.problems))
+    return replace(page, problems=(problem, *page.problems))

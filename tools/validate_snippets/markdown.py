@@ -30,7 +30,7 @@ _INTERESTING = re.compile(
 _COMMENT = re.compile(_LEAD + r"(?P<opening><!--|\{/\*)")
 _CLOSING = {"<!--": "-->", "{/*": "*/}"}
 # Lines; without an end a comment is text, and looking for the end must not cost the square of the file.
-_LONGEST_COMMENT = 2_000
+_LONGEST_COMMENT = 500
 _OPTION = re.compile(r":(?P<name>[\w-]+):\s*(?P<value>.*)$")
 _HIDDEN_DIRECTIVE = re.compile(
     r";?\s*(?:invisible-code-block|invisible-code)\s*:\s*(?P<language>[\w-]+)"

@@ -30,7 +30,8 @@ class Names:
     `needs` are used and defined nowhere in it before. `defines` are bound when it has run. `touches`
     are objects of its namespace that it changes: by assigning to a part, or by a call whose value is
     dropped. `stars` are the modules of its star imports, which may define anything. `imports` are the
-    top modules that it imports. `parses` is false for what is not Python; then all else is empty.
+    top modules that it imports; `builtins` are built-in names that it uses and an earlier snippet may have
+    given another meaning; `imported` the names that its imports bind. `parses` is false for what is not Python; then all else is empty.
     """
 
     needs: frozenset[str] = frozenset()
@@ -38,6 +39,8 @@ class Names:
     touches: frozenset[str] = frozenset()
     stars: tuple[str, ...] = ()
     imports: frozenset[str] = frozenset()
+    imported: frozenset[str] = frozenset()
+    builtins: frozenset[str] = frozenset()
     parses: bool = True
     awaits: bool = False
 
@@ -54,7 +57,12 @@ def parse(source: str) -> ast.Module | None:
 
 @lru_cache(maxsize=4096)
 def analyse(source: str) -> Names:
-    """Return what Python source needs and defines, in the order in which a module runs."""
+    """Return what a snippet's source needs and defines, in the order in which a module runs."""
+    return analyse_module(source)
+
+
+def analyse_module(source: str) -> Names:
+    """Return the same for a text that is read once and need not be kept."""
     tree = parse(source)
     if tree is None:
         return Names(parses=False)
@@ -63,12 +71,15 @@ def analyse(source: str) -> Names:
         reader.body(tree.body)
     except RecursionError:
         return Names(parses=False)
+    open_names = reader.needs | (reader.deferred - reader.defined)
     return Names(
-        needs=frozenset((reader.needs | (reader.deferred - reader.defined)) - _ALWAYS),
+        needs=frozenset(open_names - _ALWAYS),
+        builtins=frozenset(open_names & _ALWAYS),
         defines=frozenset(reader.defined),
         touches=frozenset(_touched(tree)),
         stars=tuple(reader.stars),
         imports=frozenset(reader.imports),
+        imported=frozenset(reader.imported & reader.defined),
         awaits=_awaits(tree.body),
     )
 
@@ -82,6 +93,7 @@ class _Reader:
         self.deferred: set[str] = set()
         self.stars: list[str] = []
         self.imports: set[str] = set()
+        self.imported: set[str] = set()
         self._functions: list[frozenset[str]] = []
         self._classes: list[set[str]] = []
         self._future_annotations = False
@@ -153,6 +165,12 @@ class _Reader:
 
     _visit_AsyncFor = _visit_For
 
+    def _visit_If(self, node: ast.If) -> None:
+        self.visit(node.test)
+        # What is there for type checkers does not exist when the code runs.
+        self.body([] if ast.unparse(node.test).endswith("TYPE_CHECKING") else node.body)
+        self.body(node.orelse)
+
     def _visit_NamedExpr(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
         self.visit(node.target)
@@ -161,6 +179,7 @@ class _Reader:
         for alias in node.names:
             top = alias.name.partition(".")[0]
             self.imports.add(top)
+            self.imported.add(alias.asname or top)
             self._bind(alias.asname or top)
 
     def _visit_ImportFrom(self, node: ast.ImportFrom) -> None:
@@ -170,6 +189,7 @@ class _Reader:
             if alias.name == "*":
                 self.stars.append(node.module or ".")
             else:
+                self.imported.add(alias.asname or alias.name)
                 self._bind(alias.asname or alias.name)
         if node.module == "__future__":
             self._future_annotations |= any(a.name == "annotations" for a in node.names)

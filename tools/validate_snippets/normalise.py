@@ -5,13 +5,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["ansi", "address", "version", "whitespace", "float", "set", "ellipsis", "time"]
+Name = Literal[
+    "ansi", "address", "version", "whitespace", "float", "set", "ellipsis", "spacing", "time"
+]
 
-DEFAULT: tuple[Name, ...] = ("ansi", "address", "version", "whitespace", "set", "float", "ellipsis")
+DEFAULT: tuple[Name, ...] = (
+    "ansi",
+    "address",
+    "version",
+    "whitespace",
+    "set",
+    "float",
+    "ellipsis",
+    "spacing",
+)
 """In the order in which they are tried. `time` must be asked for: it would hide a wrong date."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
-_ADDRESS = re.compile(r"\b0x[0-9A-Fa-f]{3,16}\b|(?<=\bat )0x\.\.\.|\b0x\.\.\.")
+_ADDRESS = re.compile(r"(?<=\bat )0x[0-9A-Fa-f]*(?:\.\.\.)?|\b0x[0-9A-Fa-f]{6,16}\b|\b0x\.\.\.")
 _TIMES = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
     r"|\b\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\b"
@@ -60,6 +71,11 @@ def hide_versions(text: str) -> str:
 def collapse(text: str) -> str:
     """Return the text without spaces at line ends and without empty lines around it."""
     return "\n".join(line.rstrip() for line in text.strip("\n").split("\n"))
+
+
+def one_space(text: str) -> str:
+    """Return the text with every run of blanks and line ends made one space."""
+    return " ".join(text.split())
 
 
 def sort_sets(text: str) -> str:

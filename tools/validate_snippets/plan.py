@@ -11,7 +11,7 @@ from typing import Literal
 
 from .aliases import imports_for
 from .names import analyse
-from .snippet import Snippet
+from .snippet import Home, Snippet
 
 Mode = Literal["auto", "isolated", "page"]
 Rung = Literal["alone", "author", "earlier", "touching", "page"]
@@ -62,30 +62,34 @@ def plan(
     *,
     mode: Mode = "auto",
     modules: Collection[str] = (),
+    home: Home | None = None,
     failures: Sequence[Failure] = (),
 ) -> tuple[Attempt, ...]:
     """Return the attempts for the snippet at `index`, least setup first, no two alike.
 
     Attempts that cannot succeed are left out: those that leave a name undefined which a higher rung
-    supplies. `failures` are those of the attempts so far; the names that they miss count as needed, and an
+    supplies. `modules` may be imported under their own name; `home` is the page's module, whose names its
+    examples see on every rung. `failures` are those of the attempts so far; the names that they miss count as needed, and an
     unforeseen failure opens the higher rungs.
     """
     snippet = page[index]
-    author = _author(page, snippet)
-    first = _attempt(page, snippet, "author" if author else "alone", author, set(), modules)
-    if mode == "page":
-        return (_attempt(page, snippet, "page", _usable(page, snippet), set(), modules),)
-    if mode == "isolated":
-        return (Attempt(first.rung, first.before),)
     dynamic = {failure.missing for failure in failures} - {""}
+    sources = _Sources(page, snippet, dynamic, modules, home)
+    author = _author(page, snippet)
+    first = sources.attempt("author" if author else "alone", author)
+    if mode == "page":
+        return (sources.attempt("page", _usable(page, snippet)),)
+    if mode == "isolated":
+        return (first,)
     definers = _definers(page, snippet, author, dynamic)
-    touching = _touching(page, snippet, definers)
-    attempts = [first]
-    attempts.append(_attempt(page, snippet, "earlier", definers, dynamic, modules))
-    attempts.append(_attempt(page, snippet, "touching", touching, dynamic, modules))
+    attempts = [
+        first,
+        sources.attempt("earlier", definers),
+        sources.attempt("touching", _touching(page, snippet, definers)),
+    ]
     if _may_depend(page, snippet, failures):
         everything = sorted({*author, *_usable(page, snippet)})
-        attempts.append(_attempt(page, snippet, "page", everything, dynamic, modules))
+        attempts.append(sources.attempt("page", everything))
     return _worthwhile(attempts)
 
 
@@ -97,10 +101,11 @@ def next_attempt(
     *,
     mode: Mode = "auto",
     modules: Collection[str] = (),
+    home: Home | None = None,
 ) -> Attempt | None:
     """Return what to try after these attempts failed in these ways, None when nothing is left."""
     done = {(attempt.before, attempt.imports) for attempt in tried}
-    attempts = plan(page, index, mode=mode, modules=modules, failures=failures)
+    attempts = plan(page, index, mode=mode, modules=modules, home=home, failures=failures)
     lowest = RUNGS.index(tried[-1].rung) if tried else 0
     for attempt in attempts:
         new = (attempt.before, attempt.imports) not in done
@@ -118,39 +123,61 @@ def _worthwhile(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(kept.values())
 
 
-def _attempt(
-    page: Sequence[Snippet],
-    snippet: Snippet,
-    rung: Rung,
-    before: Sequence[int],
-    dynamic: set[str],
-    modules: Collection[str],
-) -> Attempt:
-    """Return an attempt with what its snippets leave undefined filled by conventional imports."""
-    defined: set[str] = set()
-    open_names: set[str] = set()
-    starred = False
-    for index in before:
-        names = analyse(page[index].source)
-        open_names |= names.needs - defined
-        defined |= names.defines
-        starred = starred or bool(names.stars)
-    own = analyse(snippet.source)
-    wanted = own.needs | dynamic
-    open_names |= wanted - defined
-    sources = "".join(page[index].source for index in (*before, snippet.index))
-    conventional = {} if rung in {"alone", "author"} else imports_for(open_names, sources, modules)
-    missing = wanted - defined - set(conventional)
-    if starred or own.stars:
-        # A star import may supply anything that no failure has named yet.
-        missing &= dynamic
-    return Attempt(
-        rung,
-        tuple(before),
-        tuple(dict.fromkeys(conventional.values())),
-        tuple(sorted((wanted & defined) | set(conventional))),
-        tuple(sorted(missing)),
-    )
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Everything that can supply a snippet's names."""
+
+    page: Sequence[Snippet]
+    snippet: Snippet
+    dynamic: set[str]
+    modules: Collection[str]
+    home: Home | None
+
+    def attempt(self, rung: Rung, before: Sequence[int]) -> Attempt:
+        """Return an attempt, with imports for what its snippets leave undefined."""
+        defined: set[str] = set()
+        open_names: set[str] = set()
+        starred = False
+        for index in before:
+            names = analyse(self.page[index].source)
+            open_names |= names.needs - defined
+            defined |= names.defines
+            starred = starred or bool(names.stars)
+        own = analyse(self.snippet.source)
+        wanted = own.needs | self.dynamic
+        open_names |= wanted - defined
+        imports = self._imports(open_names, rung, before)
+        missing = wanted - defined - set(imports)
+        if starred or own.stars:
+            # A star import may supply anything that no failure has named yet.
+            missing &= self.dynamic
+        return Attempt(
+            rung,
+            tuple(before),
+            tuple(dict.fromkeys(imports.values())),
+            tuple(sorted(wanted & (defined | set(imports)))),
+            tuple(sorted(missing)),
+        )
+
+    def _imports(self, names: Collection[str], rung: Rung, before: Sequence[int]) -> dict[str, str]:
+        own = self._from_home(names, imported=False)
+        if rung in {"alone", "author"}:
+            return own
+        text = "".join(self.page[index].source for index in (*before, self.snippet.index))
+        conventional = imports_for(set(names) - set(own), text, self.modules)
+        rest = set(names) - set(own) - set(conventional)
+        return own | conventional | self._from_home(rest, imported=True)
+
+    def _from_home(self, names: Collection[str], *, imported: bool) -> dict[str, str]:
+        if self.home is None:
+            return {}
+        # A module's own imports come last: `pl` is another thing inside polars than for its users.
+        known = self.home.imported if imported else self.home.names
+        return {
+            name: f"from {self.home.module} import {name}"
+            for name in sorted(names)
+            if name in known
+        }
 
 
 def _document(page: Sequence[Snippet], snippet: Snippet) -> range:
@@ -215,17 +242,17 @@ def _definers(
 ) -> list[int]:
     """Return the fewest earlier snippets that define what is missing: the nearest one for each name."""
     wanted = analyse(snippet.source).needs | dynamic
+    shadowed = analyse(snippet.source).builtins
     chosen = set(author)
     for index in author:
         wanted -= analyse(page[index].source).defines
     for index in reversed(_usable(page, snippet)):
-        if not wanted:
-            break
         names = analyse(page[index].source)
-        if index in chosen or names.defines & wanted:
+        if index in chosen or names.defines & (wanted | shadowed):
             wanted = (wanted - names.defines) | (
                 names.needs if index not in chosen else frozenset[str]()
             )
+            shadowed -= names.defines
             chosen.add(index)
     return _ordered(chosen, author)
 

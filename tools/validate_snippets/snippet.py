@@ -205,9 +205,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Home:
+    """The module whose docstrings a page is: its examples see its names, as doctest has it.
+
+    `names` are those that it defines, `imported` those that it imports for itself.
+    """
+
+    module: str
+    names: frozenset[str]
+    imported: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """What was found in one file, in the order of the file."""
+    """What was found in one file, in the order of the file. `home` is set for an importable module."""
 
     file: str
     snippets: tuple[Snippet, ...] = ()
     problems: tuple[Problem, ...] = ()
+    home: Home | None = None

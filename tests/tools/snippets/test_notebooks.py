@@ -1,12 +1,13 @@
 """Snippets in notebooks."""
 
 import json
+from typing import Any
 
 import pytest
 
 from proofbox.tools.validate_snippets.extract import extract
 
-CELLS = [
+CELLS: list[dict[str, Any]] = [
     {"cell_type": "markdown", "source": ["# Title"], "metadata": {}},
     {"cell_type": "code", "source": ["x = 1\n", "y = 2"], "metadata": {}, "outputs": []},
     {"cell_type": "code", "source": "1/0\nz", "metadata": {"tags": ["raises-exception"]}},

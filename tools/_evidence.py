@@ -1,6 +1,8 @@
 """From what a sandbox says about a run to the report of it, with what must be kept kept."""
 
+import ast
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,12 +90,12 @@ class _Gathering:
 
 
 def gather(
-    execution: Execution, shelf: Shelf, files: list[ArtifactReport], python: str
+    execution: Execution, shelf: Shelf, files: list[ArtifactReport], python: str, code: str
 ) -> Evidence:
-    """The report of a run that came to an end, whatever the end was."""
+    """The report of a run of `code` that came to an end, whatever the end was."""
     gathering = _Gathering(shelf)
     value, displayed = _texts(gathering, execution.results)
-    verdict, reason = _verdict(execution)
+    verdict, reason = _verdict(execution, code)
     report = Report(
         verdict=verdict,
         reason=_text.cut(_text.clean(reason), REASON_CHARACTERS).text or None,
@@ -124,18 +126,28 @@ def gather_lost(heard: Mapping[Stream, str], reason: str) -> Evidence:
     )
 
 
-def _verdict(execution: Execution) -> tuple[Verdict, str]:
+def _verdict(execution: Execution, code: str) -> tuple[Verdict, str]:
     if execution.outcome == "completed":
         return "passed", ""
-    if _said_success(execution):
-        return "passed", execution.reason
+    if _left_at_its_end(execution.error, code):
+        return "passed", "The code ended by calling sys.exit with success."
     return "failed", execution.reason or execution.outcome.replace("_", " ")
 
 
-def _said_success(execution: Execution) -> bool:
-    """Whether a script left by `sys.exit(0)`, which is how many end when all is well."""
-    error = execution.error
-    return error is not None and error.name == "SystemExit" and error.value in {"", "0", "None"}
+def _left_at_its_end(error: CodeError | None, code: str) -> bool:
+    """Whether Python code left by `sys.exit(0)` in its last statement, as many a script does.
+
+    Anywhere else the same call means that what follows did not run.
+    """
+    if error is None or error.name != "SystemExit" or error.value not in {"", "0", "None"}:
+        return False
+    outermost = re.search(r"line (\d+), in <module>", error.traceback)
+    line = int(outermost[1]) if outermost else error.line
+    try:
+        last = ast.parse(code).body[-1]
+    except (SyntaxError, ValueError, IndexError):
+        return False
+    return line is not None and last.lineno <= line <= (last.end_lineno or last.lineno)
 
 
 def _texts(gathering: _Gathering, results: tuple[Result, ...]) -> tuple[str | None, list[str]]:

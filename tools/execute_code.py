@@ -88,7 +88,7 @@ async def _work(
     )
     shelf.files = await _files_after(sandbox)
     python = sandbox.python if request.language == "python" else ""
-    return gather(execution, shelf, changed(known, shelf.files or {}), python)
+    return gather(execution, shelf, changed(known, shelf.files or {}), python, request.code)
 
 
 async def _files_after(sandbox: Sandbox) -> Snapshot | None:

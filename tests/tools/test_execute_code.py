@@ -197,17 +197,41 @@ async def test_every_bad_end_of_code_is_a_failure_with_a_reason(outcome: Outcome
     assert (answer.report.verdict, answer.report.reason) == ("failed", "It went wrong.")
 
 
+EXITS_IN_MAIN = "import sys\ndef main():\n    sys.exit(0)\nif __name__ == '__main__':\n    main()"
+
+
 @pytest.mark.parametrize(
-    ("value", "verdict"), [("0", "passed"), ("", "passed"), ("1", "failed"), ("no", "failed")]
+    ("code", "value", "line", "verdict"),
+    [
+        pytest.param("import sys\nsys.exit(0)", "0", 2, "passed", id="last"),
+        pytest.param("import sys\nsys.exit()", "", 2, "passed", id="last-without-status"),
+        pytest.param("import sys\nsys.exit(1)", "1", 2, "failed", id="failure"),
+        pytest.param("import sys\nsys.exit('no')", "no", 2, "failed", id="message"),
+        pytest.param("import sys\nsys.exit(0)\nassert False", "0", 2, "failed", id="too-early"),
+        pytest.param("%magic\nsys.exit(0)", "0", 2, "failed", id="cannot-be-told"),
+        pytest.param("import sys\nsys.exit(0)", "0", None, "failed", id="line-unknown"),
+    ],
 )
-async def test_a_script_that_exits_is_judged_by_its_status(value: str, verdict: str) -> None:
-    """`sys.exit(0)` is how many scripts end when all is well."""
-    error = CodeError("SystemExit", value)
-    answer = await execute_played(Execution("exited", reason="It called exit.", error=error))
+async def test_leaving_by_sys_exit_passes_only_with_success_in_the_last_statement(
+    code: str, value: str, line: int | None, verdict: str
+) -> None:
+    """Many scripts end so; anywhere else the rest did not run."""
+    error = CodeError("SystemExit", value, line)
+    answer = await execute_played(Execution("exited", reason="It left.", error=error), code)
 
     assert answer.report.verdict == verdict
-    assert answer.report.reason == "It called exit."
+    assert answer.report.reason
     assert (answer.report.error is None) is (verdict == "passed")
+
+
+async def test_an_exit_deep_in_a_function_counts_where_the_function_was_called() -> None:
+    """The outermost line of the traceback decides."""
+    traceback = 'File "<cell 1>", line 5, in <module>\nFile "<cell 1>", line 3, in main\n'
+    error = CodeError("SystemExit", "0", 3, traceback)
+
+    answer = await execute_played(Execution("exited", error=error), EXITS_IN_MAIN)
+
+    assert answer.report.verdict == "passed"
 
 
 async def test_an_exit_without_a_status_that_we_know_of_fails() -> None:

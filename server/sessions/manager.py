@@ -83,8 +83,7 @@ class SessionManager:
     ) -> None:
         self._running = False
         self._tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._store.stop()
+        await self._store.stop()
         # Not given the exception: a task group would wrap it.
         await self._tasks.__aexit__(None, None, None)
 

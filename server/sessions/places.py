@@ -68,8 +68,8 @@ class Places:
                 self._waiters.remove(waiter)
 
     def take_spare(self, principal: str) -> bool:
-        """Take a place only if one is free and nobody waits; whether it was."""
-        if self._waiters or self._own_full(principal) or self._full():
+        """Take a place only if one is free; whether it was. Who waits then could not have had it."""
+        if self._own_full(principal) or self._full():
             return False
         self._held[principal] += 1
         return True
@@ -119,9 +119,7 @@ class Places:
             raise self._busy(waiter.principal, f"none came free in {seconds:.0f} seconds")
 
     def _queue_of(self, waiter: _Waiter) -> list[_Waiter]:
-        """Those that wait for the same thing without a promise; none if it has one itself."""
-        if waiter.promised:
-            return []
+        """Those that wait for the same thing and have no promise."""
         waiting = [other for other in self._waiters if not other.promised]
         # Else one principal at its own cap could fill the queue for everybody.
         if self._own_full(waiter.principal):

@@ -83,12 +83,11 @@ class Lease:
     ) -> None:
         self.session_id = session.handle
         self.state: State = state
-        self.reset_reason = session.reset_reason if state == "reset" else ""
+        self.reset_reason = session.reset_reason
         self.expires_in_seconds = expires_in_seconds
         self.rotates_in_seconds = rotates_in_seconds
         self._session = session
         self._replace = replace
-        self._replaced = False
         self._watched = WatchedSandbox(session)
 
     @property
@@ -107,18 +106,17 @@ class Lease:
                 `may_have_started` speaks for the whole call, not only for its last request. The
                 session's next call gets a fresh sandbox and is told.
         """
+        # What earlier work of this call has done would be missing in another sandbox.
         untouched = not self._watched.used
         try:
             return await work(self._watched)
         except SandboxUnavailable as lost:
-            again = untouched and not (lost.may_have_started or self._replaced)
-            if self._session.ended or not again:
+            if lost.may_have_started or not untouched or self._session.ended:
                 raise
         await self._start_over()
         return await work(self._watched)
 
     async def _start_over(self) -> None:
-        self._replaced = True
         await self._replace(self._session)
         self._watched = WatchedSandbox(self._session)
         if self.state != "new":

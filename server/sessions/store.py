@@ -78,7 +78,8 @@ class Store:
     def take_ready(self, request: SandboxRequest) -> Session | None:
         """A session that was made ahead for exactly this request, now in use."""
         for session in self:
-            if session.ready and session.request == request and not self.worn(session):
+            finished = session.ready and not session.users
+            if finished and session.request == request and not self.worn(session):
                 session.ready = False
                 session.users = 1
                 return session
@@ -135,7 +136,7 @@ class Store:
             self._tasks.start_soon(self._finish, session)
 
     async def stop(self) -> None:
-        """Close everything, at once."""
+        """Close everything, at once, even if the caller is cancelled."""
         self._stopped = True
         self.places.shut()
         for session in self:

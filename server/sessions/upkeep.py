@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from ..sandbox import Backend, SandboxRequest, SandboxUnavailable
+from ..sandbox import Backend, Sandbox, SandboxRequest, SandboxUnavailable
 from .clock import Clock, finishes_within
 from .session import Session
 from .settings import SessionSettings
@@ -34,7 +34,6 @@ class Upkeep:
         self._clock = clock
         self._store = store
         self._ready_request = ready_request
-        self._topping_up = False
 
     def start(self, tasks: TaskGroup) -> None:
         """Start them; they end when the group is cancelled."""
@@ -47,13 +46,7 @@ class Upkeep:
 
     async def top_up(self) -> None:
         """Fill the pool, as far as there are places that nobody else wants."""
-        if self._topping_up or self._ready_request is None:
-            return
-        self._topping_up = True
-        try:
-            await _guarded(self._fill_pool)
-        finally:
-            self._topping_up = False
+        await _guarded(self._fill_pool)
 
     async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -84,7 +77,7 @@ class Upkeep:
     async def _beat(self) -> None:
         async with anyio.create_task_group() as beats:
             for session in self._store:
-                if session.sandbox is not None and not session.lost:
+                if session.sandbox is not None:
                     beats.start_soon(self._keep_alive, session)
 
     async def _keep_alive(self, session: Session) -> None:
@@ -96,16 +89,16 @@ class Upkeep:
             try:
                 await sandbox.keep_alive(self._settings.ttl_seconds)
             except SandboxUnavailable:
-                self._note_loss(session)
+                self._note_loss(session, sandbox)
             except Exception:
                 logger.exception("Could not extend the life of sandbox %s", sandbox.id)
 
         # One that hangs must not make the others miss theirs.
         await finishes_within(self._clock, self._settings.ttl_seconds / 6, beat)
 
-    def _note_loss(self, session: Session) -> None:
+    def _note_loss(self, session: Session, sandbox: Sandbox) -> None:
         # A call that runs finds out by itself, and may yet get its answer.
-        if session.users or session.ended:
+        if session.users or session.sandbox is not sandbox:
             return
         if session.ready:
             self._store.end(session)

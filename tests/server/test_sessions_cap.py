@@ -116,6 +116,7 @@ async def test_one_eviction_makes_room_for_one_call_only(
             await settle()
         gates[1].set()
         await settle()
+        served_first = sum(each.entered.is_set() for each in calls)
         gates[0].set()
         for each in calls:
             await each.entered.wait()
@@ -123,6 +124,7 @@ async def test_one_eviction_makes_room_for_one_call_only(
         for each in calls:
             await each.finish()
 
+    assert served_first == 1
     assert (seen.total, seen.in_use) == (4, 2)
     assert [sandbox.closed for sandbox in backend.created[:2]] == [True, True]
 
@@ -355,6 +357,77 @@ async def test_a_principal_at_its_own_cap_holds_up_nobody_else(
 
     assert entered == [True, False, True, True, False]
     assert [each.error for each in (waiting, *others)] == [None] * 4
+
+
+async def test_a_call_that_has_its_place_promised_does_not_count_as_waiting(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """The queue is for those who need somebody to finish, not for those who wait for a close."""
+    async with (
+        running(backend, clock, max_sessions=2, queue_length=1) as sessions,
+        together() as tasks,
+    ):
+        held = Holder(sessions)
+        tasks.start_soon(held)
+        await held.entered.wait()
+        await call(sessions)
+        gate = backend.created[1].hold_close = anyio.Event()
+        promised, queued, refused = Holder(sessions), Holder(sessions), Holder(sessions)
+        for each in (promised, queued, refused):
+            tasks.start_soon(each)
+            await settle()
+        gate.set()
+        for each in (held, promised, queued):
+            await each.finish()
+
+    assert (promised.error, queued.error) == (None, None)
+    assert isinstance(refused.error, SandboxBusy)
+
+
+async def test_a_principal_at_its_own_cap_may_wait_for_itself_in_a_full_queue(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """Those before it wait for something else."""
+    async with (
+        running(
+            backend, clock, max_sessions=2, max_sessions_per_principal=1, queue_length=1
+        ) as sessions,
+        together() as tasks,
+    ):
+        ann, bob, cid = (Holder(sessions, principal=name) for name in ("ann", "bob", "cid"))
+        again = Holder(sessions, principal="ann")
+        for each in (ann, bob, cid, again):
+            tasks.start_soon(each)
+            await settle()
+        waiting = sessions.overview("ann").waiting
+        for each in (bob, cid, ann, again):
+            await each.finish()
+
+    assert waiting == 2
+    assert [each.error for each in (cid, again)] == [None, None]
+
+
+async def test_a_principal_at_its_own_cap_does_not_wait_for_what_another_gives_up(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """That place would not help it; its own idle session goes at once."""
+    async with (
+        running(backend, clock, max_sessions=4, max_sessions_per_principal=1) as sessions,
+        together() as tasks,
+    ):
+        other = await call(sessions, principal="bob")
+        await call(sessions, principal="ann")
+        gate = backend.created[0].hold_close = anyio.Event()
+        tasks.start_soon(sessions.close_session, "bob", other.session_id)
+        await settle()
+        ann = Holder(sessions, principal="ann")
+        tasks.start_soon(ann)
+        await settle()
+        served = ann.entered.is_set()
+        gate.set()
+        await ann.finish()
+
+    assert served
 
 
 async def test_the_answer_to_a_busy_backend_is_to_ask_again_when_it_says(

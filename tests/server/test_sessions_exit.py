@@ -14,8 +14,10 @@ from proofbox.server.sessions import SessionManager
 async def test_leaving_closes_every_sandbox_and_then_the_backend(
     backend: FakeBackend, clock: VirtualClock
 ) -> None:
-    """Sessions, ready ones, and what the backend itself holds."""
+    """Sessions, ready ones, and what the backend itself holds; what was closed before is left alone."""
     async with running(backend, clock, warm_principal="local", pool_size=1) as sessions:
+        closed = await call(sessions)
+        await sessions.close_session("ann", closed.session_id)
         await call(sessions)
         await call(sessions)
         before = backend.open
@@ -23,6 +25,7 @@ async def test_leaving_closes_every_sandbox_and_then_the_backend(
     assert before == 3
     assert backend.open == 0
     assert backend.closed
+    assert [sandbox.calls.count("close") for sandbox in backend.created] == [1, 1, 1, 1]
 
 
 async def test_sandboxes_are_closed_all_at_once_and_within_a_time(

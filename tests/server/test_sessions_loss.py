@@ -340,7 +340,8 @@ async def test_a_tool_may_give_up_its_sandbox(backend: FakeBackend, clock: Virtu
     async with running(backend, clock) as sessions:
         async with sessions.lease("ann") as lease:
             await lease.sandbox.close()
-        after = await call(sessions, session_id=lease.session_id)
+        async with sessions.lease("ann", lease.session_id) as after:
+            await after.sandbox.run_code("1")
 
     assert backend.created[0].closed
     assert after.state == "reset"

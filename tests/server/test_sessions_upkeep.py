@@ -274,6 +274,23 @@ async def test_a_heartbeat_that_does_not_get_through_is_tried_again_and_holds_up
     assert ("Could not extend the life" in caplog.text) == (fault == "fails")
 
 
+async def test_a_heartbeat_to_a_replaced_sandbox_says_nothing_about_the_new_one(
+    make_backend: BackendMaker, clock: VirtualClock
+) -> None:
+    """It was on its way while the sandbox was rotated out, and fails for that reason."""
+    backend = make_backend(3600)
+    async with running(backend, clock, ttl_seconds=300, max_age_seconds=101) as sessions:
+        handle = (await call(sessions)).session_id
+        gate = backend.created[0].hold_keep_alive = anyio.Event()
+        await clock.advance(101)
+        await call(sessions, "x = 1", session_id=handle)
+        gate.set()
+        await settle()
+        after = await call(sessions, "x", session_id=handle)
+
+    assert (after.state, after.text) == ("continued", "1")
+
+
 async def test_orphans_are_looked_for_at_the_start_and_every_few_minutes(
     backend: FakeBackend, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -492,8 +509,10 @@ async def test_a_ready_sandbox_that_is_gone_is_replaced_by_another(
     ) as sessions:
         backend.created[0].lose()
         await clock.advance(120)
+        made = len(backend.created)
         reply = await call(sessions, principal="local")
 
+    assert made == 2
     assert reply.state == "new"
     assert [("run_code" in sandbox.calls) for sandbox in backend.created[:2]] == [False, True]
 
@@ -513,6 +532,25 @@ async def test_a_pool_that_cannot_be_filled_is_tried_again(
     assert (failed.ready, failed.total) == (0, 0)
     assert (filled.ready, filled.total) == (1, 1)
     assert "Session upkeep failed" in caplog.text
+
+
+async def test_a_call_does_not_depend_on_a_ready_sandbox_that_is_still_being_made(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """That one fails; the call has its own."""
+    backend.creating = anyio.Event()
+    backend.create_errors = [SandboxUnavailable("not now")]
+    async with (
+        running(backend, clock, warm_principal="local", pool_size=1) as sessions,
+        together() as tasks,
+    ):
+        held = Holder(sessions, principal="local")
+        tasks.start_soon(held)
+        await settle()
+        backend.creating.set()
+        await held.finish()
+
+    assert (held.error, held.state) == (None, "new")
 
 
 async def test_a_pool_of_sandboxes_for_nobody_is_refused() -> None:

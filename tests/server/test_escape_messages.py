@@ -347,6 +347,7 @@ async def test_file_operations_are_not_led_astray(session: Sandbox) -> None:
     with anyio.fail_after(30):
         listed = await session.list_files("/home/user", depth=10_000)
         names = {entry.path.removeprefix("/home/user/") for entry in listed}
+        assert "\ufffd\ufffd\ufffd" in names  # no client can be sent half a surrogate pair
         for path in (
             "link",
             "fifo",

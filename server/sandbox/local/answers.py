@@ -69,7 +69,7 @@ def cell_result(
         error=done.error,
         stdout=done.stdout,
         stderr=done.stderr,
-        value=_unicode(value) if isinstance(value, str) else None,
+        value=as_unicode(value) if isinstance(value, str) else None,
         seconds=done.duration_seconds,
         cpu_seconds=_number(message.get("cpu")),
         peak_bytes=int(_number(message.get("peak"))),
@@ -156,10 +156,10 @@ def _code_error(error: dict[str, Any] | None) -> CodeError | None:
     if error is None:
         return None
     return CodeError(
-        name=_unicode(error["name"]),
-        value=_unicode(error["value"]),
+        name=as_unicode(error["name"]),
+        value=as_unicode(error["value"]),
         line=error["line"],
-        traceback=_unicode(error["traceback"]),
+        traceback=as_unicode(error["traceback"]),
     )
 
 
@@ -201,7 +201,7 @@ def _parse(content: bytes) -> Any:
         said = json.loads(content)
         if b"\\ud" in content:
             # Halves of surrogate pairs are no text, and no client can be sent them.
-            said = json.loads(_unicode(json.dumps(said, ensure_ascii=False)))
+            said = json.loads(as_unicode(json.dumps(said, ensure_ascii=False)))
     except (ValueError, RecursionError):
         return None
     return said
@@ -221,5 +221,6 @@ def _content(kind: str, said: Any) -> Any:
         return None
 
 
-def _unicode(text: str) -> str:
+def as_unicode(text: str) -> str:
+    """The same without halves of surrogate pairs: no JSON that has them can be sent to a client."""
     return text.encode(errors="surrogatepass").decode(errors="replace")

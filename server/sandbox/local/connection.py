@@ -14,6 +14,7 @@ import anyio
 from ..base import OnOutput, Stream
 from ..errors import InvalidInput, SandboxUnavailable
 from ..guest import wire
+from .answers import as_unicode
 
 _READY_SECONDS = 60.0
 _FILE_SECONDS = 30.0
@@ -135,7 +136,7 @@ class Connection(asyncio.Protocol):
         if error := message.get("error"):
             if message["errno"] in ("EINTR", "ETIMEDOUT"):
                 raise SandboxUnavailable(str(error), may_have_started=True)
-            raise InvalidInput(str(error))
+            raise InvalidInput(as_unicode(str(error)))
         return message, content
 
     async def _stop(self, call: Call) -> None:

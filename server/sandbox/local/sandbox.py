@@ -109,7 +109,8 @@ class LocalSandbox:
 
     async def list_files(self, path: str = ".", *, depth: int = 1) -> list[FileInfo]:
         message, _ = await self._file_request({"op": "list", "path": path, "depth": depth})
-        return [FileInfo(*entry) for entry in message["entries"]]
+        # A name need not be text; one that is none can be shown, but not asked for.
+        return [FileInfo(answers.as_unicode(path), *facts) for path, *facts in message["entries"]]
 
     async def run_program(self, program: Program) -> ProgramResult:
         return await programs.run(self._open_program, program, self._ran_out_of_memory)

@@ -1,0 +1,62 @@
+"""Running a command of its own, beside a session's interpreters."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NoReturn
+
+from . import children
+from .activity import NO_DEADLINE, Activity
+from .children import Child
+from .wire import Message
+
+if TYPE_CHECKING:
+    from .keeper import Keeper
+
+
+class Command(Activity):
+    """One command, from its start until it and what it started are dead or left alone."""
+
+    def __init__(self, keeper: Keeper, message: Message) -> None:
+        super().__init__(keeper, message)
+
+        def main(_connection: None) -> None:
+            _execute(message)
+
+        self.child = Child(main, keeper, connected=False)
+
+    def _child_ended(self) -> None:
+        if self._stopped:
+            self.child.drain(self._output)
+        # What it left running in the background holds the pipes open, perhaps for ever.
+        self.child.read_output(self._output)
+        self.child.close()
+        self._finish({"how": self._stopped or "ended", "status": self.child.status})
+
+    def _stop(self, why: str) -> None:
+        if not children.kill_started_since(self._began_ticks, spared=0):
+            self.keeper.forget_interpreters()
+        self._stopped = self._stopped or why
+        self.deadline = NO_DEADLINE
+
+
+def _execute(message: Message) -> NoReturn:
+    arguments: list[str] = message["argv"]
+    try:
+        os.chdir(message["cwd"] or ".")
+    except (OSError, ValueError) as error:
+        _refuse(message["cwd"], error, 126)
+    try:
+        os.environ.update(message["env"])
+        os.execvp(arguments[0], arguments)
+    except FileNotFoundError:
+        _refuse(arguments[0], "command not found", 127)
+    except (OSError, ValueError) as error:
+        _refuse(arguments[0], error, 126)
+
+
+def _refuse(what: str, why: object, code: int) -> NoReturn:
+    # 126 and 127 are what a shell exits with for the same.
+    reason = why.strerror if isinstance(why, OSError) else why
+    os.write(2, f"{what}: {reason}\n".encode(errors="replace"))
+    os._exit(code)

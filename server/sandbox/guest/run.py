@@ -1,0 +1,165 @@
+"""Running code in one of a session's interpreters."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from . import children, interpreters
+from .activity import Activity, receive
+from .wire import Message
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+
+    from .keeper import Keeper
+
+_GRACE_SECONDS = 1.0  # between the interrupt and the kill
+_MOST_DISPLAYS = 200
+_MOST_DISPLAY_BYTES = 48 * 1024**2
+_LONGEST_TEXT = 100_000  # of an error; the kernel cuts earlier, unless it lies
+
+
+class Run(Activity):
+    """Code in an interpreter."""
+
+    def __init__(self, keeper: Keeper, message: Message, body: bytes) -> None:
+        super().__init__(keeper, message)
+        language = message["language"]
+        self._lost = keeper.take_loss(language)
+        self._interpreter = keeper.interpreter(language)
+        self.child = self._interpreter.child
+        self._displays = 0
+        self._display_bytes = 0
+        self._left_out = 0
+        self._channel_open = True
+        self._unsent = self._interpreter.ask(body.decode(), message)
+        self._push()
+
+    def readers(self) -> list[int | socket.socket]:
+        return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
+
+    def writers(self) -> list[int | socket.socket]:
+        return [self.child.connection] if self._unsent and self._channel_open else []
+
+    def handle(self, ready: Sequence[int | socket.socket]) -> None:
+        if self._unsent:
+            self._push()
+        if self._channel_open and self.child.connection in ready:
+            self._receive()
+        if not self.finished:
+            super().handle(ready)
+
+    def _push(self) -> None:
+        try:
+            sent = self.child.connection.send(self._unsent)
+            self._unsent = self._unsent[sent:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._unsent = b""  # it is dead; reading will show how
+
+    def _receive(self) -> None:
+        data = receive(self.child.connection)
+        if not data:
+            # It is about to end, and then its status says how; or user code closed our channel.
+            self._channel_open = False
+            self.deadline = min(self.deadline, time.monotonic() + _GRACE_SECONDS)
+            return
+        try:
+            for message in self._interpreter.answers(data):
+                if message["t"] == "display":
+                    self._display(message)
+                else:
+                    self._done(message)
+                    return
+        except (interpreters.Forged, RecursionError):
+            self._end_interpreter("forged")
+
+    def _display(self, message: Message) -> None:
+        data = json.dumps(message.get("data")).encode()
+        self._displays += 1
+        self._display_bytes += len(data)
+        if self._displays > _MOST_DISPLAYS or self._display_bytes > _MOST_DISPLAY_BYTES:
+            self._left_out += 1
+            return
+        # As a body: the host parses what user code says only where it is prepared for anything.
+        frame = {"t": "display", "id": self.number, "main": bool(message.get("main"))}
+        self.keeper.send(frame, data)
+
+    def _done(self, message: Message) -> None:
+        error = _plain_error(message.get("error"))
+        if message.get("broken"):
+            self._end_interpreter("", error)
+            return
+        self.child.drain(self._output)
+        if self._stopped:
+            spared = self.child.pid
+            if not children.kill_started_since(self._began_ticks, spared=spared):
+                self._end_interpreter(self._stopped, error)
+                return
+        self._answer(error, self._stopped, said=message)
+
+    def _answer(
+        self,
+        error: Any,
+        how: str,
+        *,
+        status: int | None = None,
+        lost: bool = False,
+        said: Message | None = None,
+    ) -> None:
+        answer = {
+            "how": how,
+            "error": error,
+            "status": status,
+            "displays_left_out": self._left_out,
+        }
+        details = _plain_details(said or {})
+        loss = {"lost": lost or self._lost, "lost_before": self._lost}
+        self._finish({**answer, **details, **loss})
+
+    def _child_ended(self) -> None:
+        self._end_interpreter("ended")
+
+    def _end_interpreter(self, how: str, error: Message | None = None) -> None:
+        """The interpreter is dead or must die; either way its variables are gone."""
+        children.kill_all()
+        self.child.drain(self._output)
+        self.keeper.forget_interpreters()
+        self.keeper.take_loss(self._interpreter.name)
+        self._answer(error, self._stopped or how, status=self.child.status, lost=True)
+
+    def _stop(self, why: str) -> None:
+        if not self._channel_open:
+            self._end_interpreter("channel_closed")
+        elif self._stopped or not self._interpreter.soft_interrupt:
+            self._stopped = self._stopped or why
+            self._end_interpreter(self._stopped)
+        else:
+            self._stopped = why
+            self.child.signal_group(signal.SIGINT)
+            self.deadline = time.monotonic() + _GRACE_SECONDS
+
+
+def _plain_error(error: Any) -> Message | None:
+    """What an interpreter said of an exception, as what the host expects it to be.
+
+    Raises Forged if it is nothing of the kind.
+    """
+    if error is None:
+        return None
+    if not isinstance(error, dict):
+        raise interpreters.Forged("no error")
+    said = cast("Message", error)
+    line = said.get("line")
+    texts = {key: str(said.get(key, ""))[:_LONGEST_TEXT] for key in ("name", "value", "traceback")}
+    return {**texts, "line": line if isinstance(line, int) else None}
+
+
+def _plain_details(said: Message) -> Message:
+    kinds = {"value": str, "cpu": (int, float), "peak": (int, float)}
+    return {key: said[key] for key, kind in kinds.items() if isinstance(said.get(key), kind)}

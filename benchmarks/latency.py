@@ -68,9 +68,14 @@ def start_kernel() -> tuple[KernelManager, BlockingKernelClient, float]:
     return manager, client, (time.perf_counter() - began) * 1000
 
 
+def _ignore(message: object) -> None:
+    """What a kernel shows besides its answer."""
+    del message
+
+
 def kernel_run(client: BlockingKernelClient) -> None:
     """Run 1+1 and wait for the result."""
-    answer = client.execute_interactive("1+1", output_hook=lambda _: None, timeout=60)
+    answer = client.execute_interactive("1+1", output_hook=_ignore, timeout=60)
     assert answer["content"]["status"] == "ok"
 
 

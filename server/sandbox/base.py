@@ -232,7 +232,7 @@ class SandboxRequest:
     limits: Limits = field(default_factory=Limits)
     shared: bool = True
     preload: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class ProgramRunner(Protocol):

@@ -7,8 +7,9 @@ import os
 import socket
 import threading
 from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -68,28 +69,29 @@ async def victim(jails: LocalBackend, request: pytest.FixtureRequest) -> AsyncGe
 
 
 @contextmanager
-def listening(address: object, family: int) -> Generator[list[object]]:
-    """A server on the host that accepts whoever comes; the list fills with its visitors."""
-    visitors: list[object] = []
+def listening(address: tuple[str, int] | str, family: int) -> Generator[tuple[Any, list[str]]]:
+    """A server on the host that accepts whoever comes: its address, and a list of its visitors.
+
+    The first visitor is ourselves: it can be reached.
+    """
+    visitors: list[str] = []
     with socket.socket(family, socket.SOCK_STREAM) as server:
         server.bind(address)
         server.listen()
 
         def accept() -> None:
-            try:
+            with suppress(OSError):
                 while True:
                     visitor, name = server.accept()
-                    visitors.append(name)
+                    visitors.append(repr(name))
                     visitor.close()
-            except OSError:
-                return
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         with socket.socket(family, socket.SOCK_STREAM) as ourselves:
-            ourselves.connect(server.getsockname())  # it can be reached
-        visitors_name = server.getsockname()
-        yield [visitors_name, visitors]
+            ourselves.connect(server.getsockname())
+            ourselves.recv(1)  # until it has been accepted
+        yield server.getsockname(), visitors
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-from proofbox.server.sandbox import SandboxRequest
+from proofbox.server.sandbox import Sandbox, SandboxRequest
 from proofbox.server.sandbox.local.backend import LocalBackend
 
 BUSY = """
@@ -24,11 +24,13 @@ time.sleep(1000)
 
 
 def say(word: str) -> None:
+    """Tell the test."""
     sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
 
 
 async def main() -> None:
+    """Open sessions of two owners and keep them busy."""
     backend = LocalBackend(cache_dir=Path(sys.argv[1]))
     say("creating")
     owners = ("one", "one", "two", "two")
@@ -37,16 +39,17 @@ async def main() -> None:
         started = anyio.Semaphore(0)
         for sandbox in sandboxes:
             await sandbox.run_code("import os; os.getpid()")
-            busy.start_soon(_work, sandbox.run_code, started)
+            busy.start_soon(_work, sandbox, started)
         for _ in sandboxes:
             await started.acquire()
         say("open")
 
 
-async def _work(run_code, started: anyio.Semaphore) -> None:
-    await run_code(
-        f"print('busy', flush=True)\n{BUSY}", timeout=1000, on_output=lambda *_: started.release()
-    )
+async def _work(sandbox: Sandbox, started: anyio.Semaphore) -> None:
+    def begun(_stream: str, _text: str) -> None:
+        started.release()
+
+    await sandbox.run_code(f"print('busy', flush=True)\n{BUSY}", timeout=1000, on_output=begun)
 
 
 if __name__ == "__main__":

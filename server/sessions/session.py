@@ -111,10 +111,14 @@ class Lease:
         try:
             return await work(self._watched)
         except SandboxUnavailable as lost:
-            if lost.may_have_started or not untouched or self._session.ended:
+            if lost.may_have_started or not untouched or not self._replaceable():
                 raise
         await self._start_over()
         return await work(self._watched)
+
+    def _replaceable(self) -> bool:
+        # The error may be about something else than this session's sandbox.
+        return self._session.lost and not self._session.ended
 
     async def _start_over(self) -> None:
         await self._replace(self._session)

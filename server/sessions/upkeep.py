@@ -78,13 +78,9 @@ class Upkeep:
         async with anyio.create_task_group() as beats:
             for session in self._store:
                 if session.sandbox is not None:
-                    beats.start_soon(self._keep_alive, session)
+                    beats.start_soon(self._keep_alive, session, session.sandbox)
 
-    async def _keep_alive(self, session: Session) -> None:
-        sandbox = session.sandbox
-        if sandbox is None:
-            return
-
+    async def _keep_alive(self, session: Session, sandbox: Sandbox) -> None:
         async def beat() -> None:
             try:
                 await sandbox.keep_alive(self._settings.ttl_seconds)

@@ -425,3 +425,12 @@ async def test_whoever_keeps_things_by_session_hears_when_one_ends(
 
     assert before_exit == [expired.session_id, closed.session_id]
     assert ended == [*before_exit, last.session_id]
+
+
+async def test_without_a_clock_of_the_callers_it_is_the_machines(backend: FakeBackend) -> None:
+    """The manager needs nothing but a backend."""
+    async with SessionManager(backend) as sessions:
+        first = await call(sessions, "x = 1")
+        second = await call(sessions, "x", session_id=first.session_id)
+
+    assert (second.state, second.text) == ("continued", "1")

@@ -389,6 +389,27 @@ async def test_a_call_that_outlives_its_session_does_not_bring_it_back(
     assert len(backend.created) == 1
 
 
+async def test_the_loss_of_something_else_costs_the_session_nothing(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """An error that is not this sandbox's goes to the caller; state stays, and nothing is redone."""
+    tries: list[str] = []
+
+    async def ask_another(sandbox: Sandbox) -> None:
+        tries.append(sandbox.id)
+        raise SandboxUnavailable("another sandbox does not answer")
+
+    async with running(backend, clock) as sessions:
+        handle = (await call(sessions, "x = 1")).session_id
+        async with sessions.lease("ann", handle) as lease:
+            with pytest.raises(SandboxUnavailable, match="another sandbox"):
+                await lease.run(ask_another)
+        after = await call(sessions, "x", session_id=handle)
+
+    assert len(tries) == 1
+    assert (lease.state, after.state, after.text) == ("continued", "continued", "1")
+
+
 async def test_an_old_hold_on_a_replaced_sandbox_does_not_condemn_the_new_one(
     backend: FakeBackend, clock: VirtualClock
 ) -> None:

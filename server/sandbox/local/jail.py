@@ -193,8 +193,9 @@ class Jail:
             self._filling.cancel()
         while self._spares:
             self._spares.pop()[0].abort()
-        asyncio.get_running_loop().remove_reader(self._control)
-        self._control.close()
+        if self._control.fileno() != -1:  # two may close it, like a sandbox and the backend
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
         try:
             async with asyncio.timeout(_EXIT_SECONDS):
                 await self._process.wait()

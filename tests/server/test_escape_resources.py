@@ -228,3 +228,16 @@ async def test_work_in_the_background_ends_with_the_session(
 
     assert running == [True] * 4
     assert await still_works(hog)
+
+
+async def test_what_is_printed_is_not_kept_in_the_interpreter(hog: Sandbox) -> None:
+    """Forty megabytes of output leave it as small as it was."""
+    code = (
+        "import os\n"
+        "def pages(): return int(open('/proc/self/statm').read().split()[1])\n"
+        "before = pages()\n"
+        "for _ in range(400): print('x' * 100_000)\n"
+        "(pages() - before) * os.sysconf('SC_PAGE_SIZE') < 10_000_000"
+    )
+
+    assert await outcome(hog, code, timeout=60) is True

@@ -85,6 +85,23 @@ async def test_top_level_await_works_across_cells(sandbox: LocalSandbox) -> None
     assert result.cells[-1].value == "True"
 
 
+async def test_a_value_is_the_text_that_repr_gave_whatever_its_class(
+    sandbox: LocalSandbox,
+) -> None:
+    """A subclass of str that slices into something else does not reach the answer."""
+    code = (
+        "class Liar(str):\n"
+        "    __getitem__ = __str__ = lambda self, *_: print\n"
+        "class Shown:\n"
+        "    __repr__ = lambda self: Liar('said')\n"
+        "Shown()"
+    )
+
+    result = await sandbox.run_program(cells(code))
+
+    assert (result.outcome, result.cells[-1].value) == ("completed", "said")
+
+
 async def test_single_mode_prints_what_the_prompt_would(sandbox: LocalSandbox) -> None:
     """Every expression statement shows its value; None shows nothing."""
     code = "1 + 1\nNone\nfor i in range(2):\n    i * 10\n"

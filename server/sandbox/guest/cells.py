@@ -109,7 +109,8 @@ class _Runner:
             return None
         expression = ast.Expression(last.value)
         value = self._evaluate(compile(expression, name, "eval", flags, dont_inherit=True))
-        return None if value is None else repr(value)[:_LONGEST_VALUE]
+        # repr may give a subclass of str, whose slices are anything.
+        return None if value is None else str.__str__(repr(value))[:_LONGEST_VALUE]
 
     def _evaluate(self, code: CodeType) -> Any:
         namespace = self._module.__dict__

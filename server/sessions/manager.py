@@ -142,6 +142,10 @@ class SessionManager:
         self._store.end(session)
         await session.gone.wait()
 
+    def limits_held(self) -> Mapping[str, str]:
+        """What holds the limits of the sandboxes that are open. See the port."""
+        return self._backend.limits_held()
+
     def overview(self, principal: str) -> Overview:
         """What exists now, for this principal to see."""
         now = self._clock.monotonic()

@@ -12,7 +12,11 @@ from ..sandbox import (
     FileInfo,
     InvalidInput,
     OnOutput,
+    Program,
+    ProgramResult,
+    ProgramRunner,
     Sandbox,
+    SandboxRejected,
     SandboxRequest,
     SandboxUnavailable,
 )
@@ -40,7 +44,8 @@ class Session:
 
     `users` counts the calls that run in it or wait to; while there are any, it is neither evicted
     nor expired nor rotated. `ready` marks one whose handle nobody has been given yet. `lost`: the
-    sandbox must not be used any more. `reset_reason` stays until a call that could tell the caller
+    sandbox must not be used any more. `missed_beats`: heartbeats in a row to it that failed.
+    `reset_reason` stays until a call that could tell the caller
     has come to its end.
     """
 
@@ -53,6 +58,7 @@ class Session:
     born: float = 0.0
     ready: bool = False
     lost: bool = False
+    missed_beats: int = 0
     ended: bool = False
     reset_reason: str = ""
     lock: anyio.Lock = field(default_factory=anyio.Lock)
@@ -176,6 +182,15 @@ class WatchedSandbox:
             command, cwd=cwd, env=env, timeout=timeout, on_output=on_output
         )
         return await self._watch(running, runs_code=True)
+
+    async def run_program(self, program: Program) -> ProgramResult:
+        """See `ProgramRunner`. Raises SandboxRejected where the backend has no programs."""
+        if not isinstance(self._sandbox, ProgramRunner):
+            raise SandboxRejected(
+                "This backend cannot run programs yet, which this tool is made of; nothing was run. "
+                "Set PROOFBOX_BACKEND=local to use the sandbox of this machine (Linux)."
+            )
+        return await self._watch(self._sandbox.run_program(program), runs_code=True)
 
     async def write_files(self, files: Mapping[str, bytes]) -> None:
         await self._watch(self._sandbox.write_files(files))

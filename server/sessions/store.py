@@ -116,6 +116,7 @@ class Store:
         if session.sandbox is None:
             session.sandbox = await self.supply.create(session.request)
             session.born = self._clock.monotonic()
+            session.missed_beats = 0
         if session.ended:
             raise SessionNotFound
 

@@ -17,6 +17,10 @@ logger = logging.getLogger(__name__)
 # A look-up checks expiry itself; this only says how soon the sandbox is closed then.
 _REAP_SECONDS = 15.0
 
+# A network that is away for a moment must not cost every session its state. Two of three are within
+# the life that the last good one gave.
+_MISSED_BEATS = 2
+
 
 class Upkeep:
     """The background tasks over a store. `ready_request` is what the pool and warm start make."""
@@ -84,17 +88,21 @@ class Upkeep:
         async def beat() -> None:
             try:
                 await sandbox.keep_alive(self._settings.ttl_seconds)
+                session.missed_beats = 0
             except SandboxUnavailable:
-                self._note_loss(session, sandbox)
+                self._note_missed(session, sandbox)
             except Exception:
                 logger.exception("Could not extend the life of sandbox %s", sandbox.id)
 
         # One that hangs must not make the others miss theirs.
         await finishes_within(self._clock, self._settings.ttl_seconds / 6, beat)
 
-    def _note_loss(self, session: Session, sandbox: Sandbox) -> None:
+    def _note_missed(self, session: Session, sandbox: Sandbox) -> None:
+        if session.sandbox is not sandbox:
+            return
+        session.missed_beats += 1
         # A call that runs finds out by itself, and may yet get its answer.
-        if session.users or session.sandbox is not sandbox:
+        if session.users or session.missed_beats < _MISSED_BEATS:
             return
         if session.ready:
             self._store.end(session)

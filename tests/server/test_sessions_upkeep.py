@@ -212,15 +212,18 @@ async def test_there_are_no_heartbeats_where_sandboxes_live_as_long_as_the_serve
 async def test_a_heartbeat_that_finds_an_idle_sandbox_gone_has_the_next_call_told(
     make_backend: BackendMaker, clock: VirtualClock
 ) -> None:
-    """It is closed at once, so that nothing is left, and replaced when it is wanted."""
+    """At the second failure it is closed, so that nothing is left, and replaced when it is wanted."""
     backend = make_backend(3600)
     async with running(backend, clock, ttl_seconds=300) as sessions:
         handle = (await call(sessions)).session_id
         backend.created[0].lose()
         await clock.advance(100)
+        early = backend.open
+        await clock.advance(100)
         state = (backend.open, len(backend.created))
         after = await call(sessions, session_id=handle)
 
+    assert early == 1
     assert state == (0, 1)
     assert after.state == "reset"
     assert "lost between two calls" in after.reset_reason
@@ -239,7 +242,7 @@ async def test_a_heartbeat_never_takes_the_sandbox_from_a_running_call(
         tasks.start_soon(held)
         await held.entered.wait()
         backend.created[0].keep_alive_error = SandboxUnavailable("no answer")
-        await clock.advance(100)
+        await clock.advance(300)
         closed = backend.created[0].closed
         backend.created[0].keep_alive_error = None
         await held.finish()
@@ -247,6 +250,24 @@ async def test_a_heartbeat_never_takes_the_sandbox_from_a_running_call(
 
     assert not closed
     assert after.state == "continued"
+
+
+async def test_a_network_that_is_away_now_and_then_costs_no_session_its_state(
+    make_backend: BackendMaker, clock: VirtualClock
+) -> None:
+    """One heartbeat in two fails, for ever."""
+    backend = make_backend(10_000)
+    async with running(backend, clock, ttl_seconds=300, idle_seconds=5000) as sessions:
+        handle = (await call(sessions, "x = 1")).session_id
+        for _ in range(5):
+            backend.created[0].keep_alive_error = SandboxUnavailable("no network")
+            await clock.advance(100)
+            backend.created[0].keep_alive_error = None
+            await clock.advance(100)
+        after = await call(sessions, "x", session_id=handle)
+
+    assert len(backend.created[0].keep_alives) == 5
+    assert (after.state, after.text) == ("continued", "1")
 
 
 @pytest.mark.parametrize("fault", ["hangs", "fails"])
@@ -284,10 +305,31 @@ async def test_a_heartbeat_to_a_replaced_sandbox_says_nothing_about_the_new_one(
         gate = backend.created[0].hold_keep_alive = anyio.Event()
         await clock.advance(101)
         await call(sessions, "x = 1", session_id=handle)
+        backend.created[1].keep_alive_error = SandboxUnavailable("no network")
         gate.set()
-        await settle()
+        # The other beat to the new sandbox fails as well: that makes one, not two.
+        await clock.advance(100)
         after = await call(sessions, "x", session_id=handle)
 
+    assert (after.state, after.text) == ("continued", "1")
+
+
+async def test_a_new_sandbox_does_not_inherit_the_missed_heartbeats_of_the_old(
+    make_backend: BackendMaker, clock: VirtualClock
+) -> None:
+    """One miss each is no loss of either."""
+    backend = make_backend(3600)
+    backend.on_create = lambda sandbox: setattr(
+        sandbox, "keep_alive_error", SandboxUnavailable("no network")
+    )
+    async with running(backend, clock, ttl_seconds=300, max_age_seconds=150) as sessions:
+        handle = (await call(sessions)).session_id
+        await clock.advance(150)
+        await call(sessions, "x = 1", session_id=handle)
+        await clock.advance(50)
+        after = await call(sessions, "x", session_id=handle)
+
+    assert len(backend.created) == 2
     assert (after.state, after.text) == ("continued", "1")
 
 
@@ -508,7 +550,7 @@ async def test_a_ready_sandbox_that_is_gone_is_replaced_by_another(
         backend, clock, warm_principal="local", pool_size=1, ttl_seconds=300
     ) as sessions:
         backend.created[0].lose()
-        await clock.advance(120)
+        await clock.advance(220)
         made = len(backend.created)
         reply = await call(sessions, principal="local")
 

@@ -1,5 +1,6 @@
 """What the scanners hand on: blocks of code and remarks, in the order of the document."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -7,6 +8,8 @@ from . import includes
 from .includes import Reader
 from .snippet import Kind, LineMap, Mark, Problem, Span
 from .source import Lines
+
+_POINTER = re.compile(r"8<|\{[!*{]|<<<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ Event = Block | Remark | Problem
 def resolve(block: Block, document: str, reader: Reader | None) -> list[Event]:
     """Put the lines of included files in the place of the pointers in the block's body."""
     body = block.body
-    pointers = _pointers(body.texts)
+    pointers = _pointers(body.texts) if _POINTER.search(body.text) else {}
     if not pointers:
         return [block]
     parts: list[Lines] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from . import markdown, rst
 from .blocks import Event
 from .includes import Reader
+from .scopes import bindings
 from .snippet import Position, Problem
 from .source import Lines, split
 
@@ -27,24 +28,35 @@ class Docstring:
     lines: Lines
 
 
-def find(text: str, file: str) -> tuple[list[Docstring], list[Problem]]:
-    """Return the docstrings of a module that hold anything like code, in the order of the file."""
+@dataclass(frozen=True, slots=True)
+class Module:
+    """What was read of a module: its docstrings in order, the names that it defines and imports."""
+
+    docstrings: tuple[Docstring, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    defined: frozenset[str] = frozenset()
+    imported: frozenset[str] = frozenset()
+
+
+def find(text: str, file: str) -> Module:
+    """Read the docstrings of a module that hold anything like code."""
     if not _WORTH_PARSING.search(text):
-        return [], []
+        return Module()
     text = text.removeprefix("\ufeff")
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         message = f"This module does not parse, so its docstrings were not read: {error}."
-        return [], [Problem("unparsable_module", Position(file, line, 1), message)]
+        return Module(problems=(Problem("unparsable_module", Position(file, line, 1), message),))
     source = split(text)
-    found = [
+    found = tuple(
         Docstring(scope, lines)
         for scope, node in _docstrings(tree, "")
         if (lines := _lines(node, source, file)) is not None
-    ]
-    return found, []
+    )
+    defined, imported = bindings(tree) if found else (frozenset[str](), frozenset[str]())
+    return Module(found, (), defined, imported)
 
 
 def _docstrings(parent: ast.AST, scope: str) -> Iterator[tuple[str, ast.Constant]]:

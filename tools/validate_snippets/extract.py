@@ -7,7 +7,6 @@ from typing import Literal, get_args
 
 from . import docstrings, markdown, notebooks, rst
 from .includes import Reader
-from .names import analyse_module
 from .pages import Region, assemble
 from .snippet import Home, Page, Position, Problem
 from .source import decode, read
@@ -46,27 +45,19 @@ def extract(
     reported as problems without one. `module` is the dotted name of a Python file that can be imported.
     """
     lines = read(text, file)
-    problems: list[Problem] = []
+    found = docstrings.find(text, file) if format == "python" else docstrings.Module()
     regions: Iterable[Region]
     if format == "python":
-        found, problems = docstrings.find(text, file)
-        regions = [
-            Region(docstrings.scan(docstring, reader), docstring.scope) for docstring in found
-        ]
+        regions = [Region(docstrings.scan(d, reader), d.scope) for d in found.docstrings]
     elif format == "notebook":
         regions = [Region(notebooks.scan(text, file))]
     elif format in {"rst", "text"}:
         regions = [Region(rst.scan(lines, rst.Dialect(file, reader)))]
     else:
         regions = [Region(markdown.scan(lines, markdown.Dialect(file, reader)))]
-    snippets, more = assemble(file, regions, lines.texts)
-    home = _home(module, text) if module and snippets else None
-    return Page(file, snippets, (*problems, *more), home)
-
-
-def _home(module: str, text: str) -> Home:
-    names = analyse_module(text)
-    return Home(module, names.defines - names.imported, names.imported)
+    snippets, problems = assemble(file, regions, lines.texts)
+    home = Home(module, found.defined, found.imported) if module and snippets else None
+    return Page(file, snippets, (*found.problems, *problems), home)
 
 
 def module_name(path: Path) -> str:

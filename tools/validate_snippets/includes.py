@@ -147,7 +147,8 @@ def _select(lines: Lines, pointer: Pointer) -> Lines | None:
             if index >= 0
         ]
         return pick(lines, keep)
-    return pick(lines, [i for i, text in enumerate(lines.texts) if not _is_marker(text)])
+    marked = [i for i, text in enumerate(lines.texts) if _is_marker(text)]
+    return pick(lines, sorted(set(range(len(lines))) - set(marked))) if marked else lines
 
 
 def _is_marker(text: str) -> bool:
@@ -239,11 +240,12 @@ def read_within(roots: Sequence[Path], bases: Sequence[Path] = ()) -> Reader:
         return Included(str(path), path.read_text("utf-8", "surrogateescape"))
 
     @lru_cache(maxsize=4096)
-    def folders_of(folder: Path) -> list[str]:
-        return [str(path) for path in _folders(folder.resolve(), allowed, bases)]
+    def folders_of(document: str) -> list[str]:
+        folder = Path(document).parent.resolve()
+        return [str(path) for path in _folders(folder, allowed, bases)]
 
     def reader(document: str, path: str) -> Included | None:
-        folders = folders_of(Path(document).parent)
+        folders = folders_of(document)
         for folder in folders:
             if found := included(os.path.join(folder, path)):
                 return found

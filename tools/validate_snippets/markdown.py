@@ -9,25 +9,23 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from . import fences, rst
 from . import info as infos
-from . import rst
 from .blocks import Block, Event, Remark, resolve
+from .directive import BadDirective
 from .doctests import PROMPT
 from .includes import Reader, find
-from .info import Info
-from .marks import BadDirective, from_comment, from_info, from_options
+from .marks import from_comment, from_info, from_options
 from .snippet import Mark, Problem
-from .source import Lines, dedent, outdent, width
+from .source import Lines, dedent
 
-_LEAD = r"(?P<lead>[ \t]*(?:(?:>[ \t]?|[-*+:][ \t]+|\d{1,9}[.)][ \t]+)[ \t]*)*)"
-_FENCE = re.compile(_LEAD + r"(?P<fence>`{3,}|~{3,}|:{3,})(?P<info>.*)$")
-_BARE = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,}|:{3,})[ \t]*$")
-_QUOTE = re.compile(r"[ \t]*>[ \t]?")
 _ESCAPED = re.compile(r"[ \t>]*(?:\\`){3}|[ \t>]*\\(?:```|~~~)")
+# Every alternative begins with a plain character: then the regex engine skips to it, line by line.
 _INTERESTING = re.compile(
-    r"```|~~~|:::|<!--|\{/\*|>>>|\{\*|\{!|8<-|^\s*%|\\`|\{\{\s*code_block|<<<"
+    r"```|~~~|:::|<!--|\{/\*|>>>|\{\*|\{!|8<-|% *(?:proofbox|skip|;|clear-|invisible-|group)|\\`"
+    r"|\{\{\s*code_block|\{\{\s*#|<<<"
 )
-_COMMENT = re.compile(_LEAD + r"(?P<opening><!--|\{/\*)")
+_COMMENT = re.compile(fences.LEAD + r"(?P<opening><!--|\{/\*)")
 _CLOSING = {"<!--": "-->", "{/*": "*/}"}
 # Lines; without an end a comment is text, and looking for the end must not cost the square of the file.
 _LONGEST_COMMENT = 500
@@ -43,30 +41,14 @@ _CODE_DIRECTIVES = frozenset(rst.DIRECTIVE_LANGUAGES) | {
     "parsed-literal",
     "literalinclude",
 }
-_DOCUMENTS = frozenset({"md", "markdown", "mdx", "rst", "myst", "text", ""})
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Which file is read, with what: the document's path for includes, and whether MyST comments count."""
+    """What a document is read with: its path for includes, and the reader of included files."""
 
     document: str
     reader: Reader | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Fence:
-    mark: str
-    quotes: int
-    indent: int
-    info: Info
-
-    def closes(self, text: str) -> bool:
-        """Whether a line, its quote marks removed, ends this fence."""
-        match = _BARE.match(text)
-        if match is None or not match["fence"].startswith(self.mark):
-            return False
-        return width(text[: match.start("fence")]) < self.indent + 4
 
 
 def scan(lines: Lines, dialect: Dialect) -> list[Event]:
@@ -90,102 +72,25 @@ def scan(lines: Lines, dialect: Dialect) -> list[Event]:
 
 
 def _fence(lines: Lines, index: int, dialect: Dialect) -> tuple[list[Event], int] | None:
-    match = _FENCE.match(lines.texts[index])
+    match = fences.FENCE.match(lines.texts[index])
     if match is None or (match["fence"][0] == "`" and "`" in match["info"]):
         return None
     info = infos.parse(match["info"])
     if match["fence"][0] == ":" and info.directive not in _CODE_DIRECTIVES:
         return None
-    fence = _open(match, info)
-    stop, resume, closed = _close(lines, index, fence)
-    body = _body(lines, index + 1, stop, fence)
+    fence = fences.opened(match, info)
+    stop, resume, closed = fences.close(lines, index, fence)
+    body = fences.body_of(lines, index + 1, stop, fence)
     events: list[Event] = []
     if not closed:
-        events.append(_unclosed(lines, index, fence))
+        events.append(fences.unclosed(lines, index, fence))
     first, last = lines.numbers[index], lines.numbers[max(index, resume - 1)]
     return [*events, *_content(body, fence, first, last, dialect)], resume
 
 
-def _open(match: re.Match[str], info: Info) -> _Fence:
-    lead = match["lead"]
-    inner = lead.rpartition(">")[2]
-    if ">" in lead and inner[:1] in {" ", "\t"}:
-        inner = inner[1:]
-    return _Fence(match["fence"], lead.count(">"), width(inner), info)
-
-
-def _unquote(text: str, depth: int) -> str | None:
-    """Remove quote marks; None when the quote has ended."""
-    for _ in range(depth):
-        match = _QUOTE.match(text)
-        if match is None:
-            return None
-        text = text[match.end() :]
-    return text
-
-
-def _close(lines: Lines, start: int, fence: _Fence) -> tuple[int, int, bool]:
-    """Return where the body ends, where to go on, and whether there was a closing fence."""
-    strict = fence.info.language not in _DOCUMENTS
-    nested = 0
-    fallback: int | None = None
-    character = fence.mark[:3]
-    for index in range(start + 1, len(lines)):
-        text = lines.texts[index]
-        if fence.quotes:
-            unquoted = _unquote(text, fence.quotes)
-            if unquoted is None:
-                return (fallback, fallback + 1, True) if fallback else (index, index, False)
-            text = unquoted
-        if character not in text:
-            continue
-        if fence.closes(text):
-            if not nested:
-                return index, index + 1, True
-            nested -= 1
-            fallback = fallback or index
-        elif (match := _FENCE.match(text)) and match["fence"].startswith(character):
-            if not match["info"].strip():
-                fallback = fallback or index
-            elif match["fence"] == fence.mark and _opens(match, fence):
-                if strict:
-                    return (fallback, fallback + 1, True) if fallback else (index, index, False)
-                nested += fence.info.language in {"md", "markdown", "mdx"}
-    if fallback:
-        return fallback, fallback + 1, True
-    return len(lines), len(lines), False
-
-
-def _opens(match: re.Match[str], fence: _Fence) -> bool:
-    # A language that we know, no deeper than the open fence: the author forgot to close that one.
-    info = infos.parse(match["info"])
-    named = info.language in infos.KNOWN or bool(info.directive)
-    return named and "`" not in match["info"] and width(match["lead"]) < fence.indent + 4
-
-
-def _unclosed(lines: Lines, index: int, fence: _Fence) -> Problem:
-    name = fence.info.language or "code"
-    return Problem(
-        "unclosed_fence",
-        lines.position(index),
-        f"This {name} block is never closed: add a line {fence.mark} where it ends.",
-    )
-
-
-def _body(lines: Lines, start: int, stop: int, fence: _Fence) -> Lines:
-    texts: list[str] = []
-    offsets: list[int] = []
-    for index in range(start, stop):
-        whole = lines.texts[index]
-        text = (_unquote(whole, fence.quotes) or "") if fence.quotes else whole
-        if fence.indent:
-            text, _ = outdent(text, fence.indent)
-        texts.append(text)
-        offsets.append(lines.offsets[index] + len(whole) - len(text))
-    return Lines(lines.file, texts, lines.numbers[start:stop], offsets)
-
-
-def _content(body: Lines, fence: _Fence, first: int, last: int, dialect: Dialect) -> list[Event]:
+def _content(
+    body: Lines, fence: fences.Fence, first: int, last: int, dialect: Dialect
+) -> list[Event]:
     info = fence.info
     if info.directive == "eval-rst":
         return rst.scan(body, rst.Dialect(dialect.document, dialect.reader))

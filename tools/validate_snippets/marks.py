@@ -1,27 +1,11 @@
-"""What authors say about a snippet: the marks of the known tools, and our own directive.
-
-Our directive is a comment in front of the snippet, in the comment syntax of the format:
-`<!-- proofbox: skip reason="needs a key" -->`, `{/* proofbox: group=intro */}` in MDX, `% proofbox:
-continue` in MyST, `.. proofbox: raises=ValueError` in reStructuredText, or `# proofbox: output=ignore`
-as the code's own first line. Words: skip, skip-start, skip-end, skip-file, setup, cleanup, hidden, continue,
-clear. Values: reason, group, raises, output (ignore, unordered), python, needs, timeout (seconds), exit.
-`env` is followed by NAME=value pairs.
-"""
+"""What authors say about a snippet: the marks of the known tools, and our own directive."""
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
+from . import directive
 from .info import Info
 from .snippet import Mark, Marks
-
-_SKIPS = frozenset({"skip", "skip-start", "skip-end", "skip-file"})
-WORDS = _SKIPS | {"setup", "cleanup", "hidden", "continue", "clear", "env"}
-KEYS = frozenset(
-    {"reason", "group", "raises", "output", "python", "needs", "timeout", "exit", "env"}
-)
-OUTPUT_MODES = frozenset({"ignore", "unordered"})
 
 _OURS = re.compile(r"proofbox\s*:\s*(?P<rest>.*)", re.DOTALL)
 _SYBIL_SKIP = re.compile(
@@ -37,10 +21,6 @@ _CONDITION = re.compile(r"if\s*\((?P<condition>.*)\)\s*$")
 _FLAG = re.compile(r"([+-])\s*([A-Z0-9_]+)")
 
 
-class BadDirective(ValueError):
-    """Our directive says something that we do not know."""
-
-
 def from_comment(text: str, line: int) -> tuple[Mark, ...]:
     """Return the marks in the text of a comment, none if it is an ordinary comment.
 
@@ -49,7 +29,7 @@ def from_comment(text: str, line: int) -> tuple[Mark, ...]:
     """
     text = text.strip().strip("-").strip()
     if match := _OURS.match(text):
-        return _ours(match["rest"], line)
+        return directive.parse(match["rest"], line)
     if match := _SYBIL_SKIP.match(text):
         return _sybil_skip(match["what"], match["rest"].strip(), line)
     if match := _GROUP.match(text):
@@ -65,51 +45,6 @@ def from_comment(text: str, line: int) -> tuple[Mark, ...]:
     if re.match(r"clear-namespace\b", text):
         return (Mark("clear", "", line, "sybil"),)
     return ()
-
-
-def _ours(rest: str, line: int) -> tuple[Mark, ...]:
-    try:
-        tokens = shlex.split(rest, posix=True)
-    except ValueError as error:
-        raise BadDirective(f"This proofbox directive cannot be read: {error}.") from None
-    marks: list[Mark] = []
-    in_env = False
-    for token in tokens:
-        key, equals, value = token.partition("=")
-        if not equals:
-            in_env = token == "env"
-            marks += [] if in_env else [Mark(_known(token, WORDS), "", line)]
-        elif in_env or key == "env":
-            pairs = [token] if in_env else shlex.split(value)
-            marks += [Mark("env", pair, line) for pair in pairs]
-        else:
-            marks.append(_value(_known(key, KEYS), value, line))
-    return _with_reason(marks)
-
-
-def _known(word: str, known: frozenset[str]) -> str:
-    if word in known:
-        return word
-    near = get_close_matches(word, sorted(WORDS | KEYS), n=1)
-    hint = f" Did you mean {near[0]}?" if near else f" It knows {', '.join(sorted(WORDS | KEYS))}."
-    raise BadDirective(f"The proofbox directive does not know {word!r} here.{hint}")
-
-
-def _value(key: str, value: str, line: int) -> Mark:
-    if key == "output" and value not in OUTPUT_MODES:
-        raise BadDirective(f"output={value} is unknown: use output=ignore or output=unordered.")
-    if key in {"timeout", "exit"} and not re.fullmatch(r"\d+(?:\.\d+)?", value):
-        raise BadDirective(f"{key}={value} is not a number.")
-    return Mark(key, value, line)
-
-
-def _with_reason(marks: list[Mark]) -> tuple[Mark, ...]:
-    reason = next((mark.value for mark in marks if mark.name == "reason"), "")
-    return tuple(
-        Mark(mark.name, reason, mark.line, mark.by) if mark.name.startswith("skip") else mark
-        for mark in marks
-        if mark.name != "reason"
-    )
 
 
 def _sybil_skip(what: str, rest: str, line: int) -> tuple[Mark, ...]:
@@ -212,7 +147,7 @@ def _attribute(key: str, value: str, line: int) -> tuple[Mark, ...]:
     if name == "error" and value.lower() == "true":
         return (Mark("raises", "*", line, "Quarto"),)
     if name == "proofbox":
-        return _ours(value, line)
+        return directive.parse(value, line)
     return ()
 
 
@@ -281,9 +216,14 @@ def from_code(code: str, line: int) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
+_NONE = Marks()
+
+
 def fold(marks: Iterable[Mark]) -> Marks:
     """Make one record of all marks of a snippet; where two say different things, the later one holds."""
     said = tuple(marks)
+    if not said:
+        return _NONE
     last = {mark.name: mark.value for mark in said}
     skips = [mark for mark in said if mark.name in {"skip", "skip-start", "skip-file"}]
     return Marks(

@@ -2,12 +2,22 @@
 
 import ast
 import builtins
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
 from .magics import without_magics
+from .scopes import (
+    Function,
+    arguments,
+    awaits,
+    for_type_checkers,
+    global_names,
+    local_names,
+    touched,
+    type_parameters,
+)
 
 _ALWAYS = frozenset(dir(builtins)) | {
     "__name__",
@@ -18,9 +28,7 @@ _ALWAYS = frozenset(dir(builtins)) | {
     "__annotations__",
     "_",
 }
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +66,6 @@ def parse(source: str) -> ast.Module | None:
 @lru_cache(maxsize=4096)
 def analyse(source: str) -> Names:
     """Return what a snippet's source needs and defines, in the order in which a module runs."""
-    return analyse_module(source)
-
-
-def analyse_module(source: str) -> Names:
-    """Return the same for a text that is read once and need not be kept."""
     tree = parse(source)
     if tree is None:
         return Names(parses=False)
@@ -76,11 +79,11 @@ def analyse_module(source: str) -> Names:
         needs=frozenset(open_names - _ALWAYS),
         builtins=frozenset(open_names & _ALWAYS),
         defines=frozenset(reader.defined),
-        touches=frozenset(_touched(tree)),
+        touches=frozenset(touched(tree)),
         stars=tuple(reader.stars),
         imports=frozenset(reader.imports),
         imported=frozenset(reader.imported & reader.defined),
-        awaits=_awaits(tree.body),
+        awaits=awaits(tree.body),
     )
 
 
@@ -168,7 +171,7 @@ class _Reader:
     def _visit_If(self, node: ast.If) -> None:
         self.visit(node.test)
         # What is there for type checkers does not exist when the code runs.
-        self.body([] if ast.unparse(node.test).endswith("TYPE_CHECKING") else node.body)
+        self.body([] if for_type_checkers(node) else node.body)
         self.body(node.orelse)
 
     def _visit_NamedExpr(self, node: ast.NamedExpr) -> None:
@@ -212,32 +215,31 @@ class _Reader:
             self._bind(node.rest)
         self._children(node)
 
-    def _visit_FunctionDef(self, node: _Function) -> None:
+    def _visit_FunctionDef(self, node: Function) -> None:
         self._all(node.decorator_list)
-        arguments = node.args
-        self._all([*arguments.defaults, *arguments.kw_defaults])
-        with self._inside(_type_parameters(node)):
-            for argument in _arguments(arguments):
+        self._all([*node.args.defaults, *node.args.kw_defaults])
+        with self._inside(type_parameters(node)):
+            for argument in arguments(node.args):
                 self._annotation(argument.annotation)
             self._annotation(node.returns)
         self._bind(node.name)
         if not self._functions and not self._classes:
             # `global` inside the function binds in the module once it is called.
-            self.defined |= _globals(node.body)
-        with self._inside(_locals(node) | _type_parameters(node), deferred=True):
+            self.defined |= global_names(node.body)
+        with self._inside(local_names(node) | type_parameters(node), deferred=True):
             self.body(node.body)
 
     _visit_AsyncFunctionDef = _visit_FunctionDef
 
     def _visit_Lambda(self, node: ast.Lambda) -> None:
         self._all([*node.args.defaults, *node.args.kw_defaults])
-        names = frozenset(argument.arg for argument in _arguments(node.args))
+        names = frozenset(argument.arg for argument in arguments(node.args))
         with self._inside(names, deferred=True):
             self.visit(node.body)
 
     def _visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._all(node.decorator_list)
-        with self._inside(_type_parameters(node)):
+        with self._inside(type_parameters(node)):
             self._all([*node.bases, *node.keywords])
             self._classes.append(set())
             self.body(node.body)
@@ -247,7 +249,7 @@ class _Reader:
     def _visit_TypeAlias(self, node: ast.AST) -> None:
         # Python 3.12; its value is evaluated when first asked for.
         self.visit(getattr(node, "name", None))
-        with self._inside(_type_parameters(node), deferred=True):
+        with self._inside(type_parameters(node), deferred=True):
             self.visit(getattr(node, "value", None))
 
     def _comprehension(self, node: _Comprehension) -> None:
@@ -290,72 +292,3 @@ class _Reader:
             yield
         finally:
             self.defined -= fresh
-
-
-def _arguments(arguments: ast.arguments) -> list[ast.arg]:
-    rest = [a for a in (arguments.vararg, arguments.kwarg) if a is not None]
-    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]
-
-
-def _type_parameters(node: ast.AST) -> frozenset[str]:
-    parameters: list[ast.AST] = getattr(node, "type_params", [])
-    return frozenset(str(getattr(parameter, "name", "")) for parameter in parameters)
-
-
-def _own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """Yield all nodes of a function's body that are not in a scope of their own."""
-    stack: list[ast.AST] = list(body)
-    while stack:
-        node = stack.pop()
-        yield node
-        if not isinstance(node, _SCOPES):
-            stack += ast.iter_child_nodes(node)
-
-
-def _locals(node: _Function) -> frozenset[str]:
-    names = {argument.arg for argument in _arguments(node.args)}
-    for inner in _own_nodes(node.body):
-        if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load):
-            names.add(inner.id)
-        elif isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(inner.name)
-        elif isinstance(inner, ast.Import | ast.ImportFrom):
-            names |= {a.asname or a.name.partition(".")[0] for a in inner.names}
-        elif isinstance(inner, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and inner.name:
-            names.add(inner.name)
-    return frozenset(names - _globals(node.body))
-
-
-def _globals(body: Sequence[ast.AST]) -> set[str]:
-    found = (node for node in _own_nodes(body) if isinstance(node, ast.Global))
-    return {name for node in found for name in node.names}
-
-
-def _touched(tree: ast.Module) -> Iterator[str]:
-    for node in _own_nodes(tree.body):
-        if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            yield from _root(node)
-        elif isinstance(node, ast.AugAssign):
-            yield from _root(node.target)
-        elif isinstance(node, ast.Expr):
-            value = node.value.value if isinstance(node.value, ast.Await) else node.value
-            if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-                yield from _root(value.func)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            for decorator in node.decorator_list:
-                yield from _root(decorator)
-
-
-def _root(node: ast.expr) -> Iterator[str]:
-    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    if isinstance(node, ast.Name):
-        yield node.id
-
-
-def _awaits(body: Sequence[ast.stmt]) -> bool:
-    waits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
-    return any(
-        isinstance(node, waits) or (isinstance(node, ast.comprehension) and node.is_async)
-        for node in _own_nodes(body)
-    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from . import console, doctests, printed
 from . import info as infos
 from .blocks import Block, Event, Remark
-from .marks import BadDirective, fold, from_code
+from .directive import BadDirective
+from .marks import fold, from_code
 from .snippet import Expected, Kind, Mark, Marks, Problem, Snippet
 from .source import Lines
 
@@ -105,10 +106,10 @@ def _add(
         marks.append(state.stretches["skip"])
     if "group" in state.stretches:
         marks.append(Mark("group", state.stretches["group"].value, block.first, "doccmd"))
-    code = block.code
-    if block.language in {"python", "pycon"} and code.startswith("#"):
+    code = block.parts[0].texts if block.parts else ()
+    if block.language in {"python", "pycon"} and code and code[0].startswith("#"):
         try:
-            marks += from_code(code, block.parts[0].numbers[0])
+            marks += from_code(block.code, block.parts[0].numbers[0])
         except BadDirective as error:
             problems.append(Problem("bad_directive", block.map().position(1), str(error)))
     snippets.append(

@@ -24,6 +24,7 @@ stands before it. Conventional imports fill what no snippet defines.
 """
 
 _NAME_ERROR = re.compile(r"name '(?P<name>\w+)' is not defined|free variable '(?P<free>\w+)'")
+_WORD = re.compile(r"[^\W\d]\w*")
 _STATEFUL = frozenset({"FileNotFoundError", "ModuleNotFoundError", "KeyError", "LookupError"})
 
 
@@ -291,6 +292,9 @@ def _may_depend(page: Sequence[Snippet], snippet: Snippet, failures: Sequence[Fa
     """
     if any(failure.name in _STATEFUL for failure in failures):
         return True
-    needs = set(analyse(snippet.source).needs) | {failure.missing for failure in failures}
+    # Words, not only names: SQL in a string can mean a variable of the page.
+    words = {failure.missing for failure in failures} | set(_WORD.findall(snippet.source))
+    if not failures:
+        words &= analyse(snippet.source).needs
     earlier = (analyse(page[index].source) for index in _usable(page, snippet))
-    return any(names.stars or names.defines & needs for names in earlier)
+    return any(names.stars or names.defines & words for names in earlier)

@@ -10,13 +10,15 @@ from .snippet import Expected
 from .source import Lines
 
 _COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|\s*)$")
+_STRING_LINE = re.compile(r"^[ \t]*(?:\"\"\"|''')[ \t]*$", re.MULTILINE)
 _STRING = re.compile(r"[ \t]*(?:\"\"\"|''')\s*$")
 
 
 def shown(lines: Lines) -> tuple[Expected, ...]:
     """Return the outputs shown in a snippet's code, in the order of its lines."""
-    found = [*_comments(lines)]
-    if any(_STRING.match(text) for text in lines.texts):
+    text = lines.text
+    found = [*_comments(lines)] if "#>" in text else []
+    if _STRING_LINE.search(text):
         found += _strings(lines)
     return tuple(sorted(found, key=lambda expected: expected.after_line))
 

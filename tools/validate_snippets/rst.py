@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from . import doctests, includes
 from . import info as infos
 from .blocks import Block, Event, Remark, resolve
+from .directive import BadDirective
 from .includes import Reader
-from .marks import BadDirective, from_comment, from_options
+from .marks import from_comment, from_options
 from .snippet import Kind, Mark, Problem
 from .source import Lines, dedent
 
@@ -44,7 +45,7 @@ _INVISIBLE = re.compile(
     r"(?P<indent>[ \t]*)\.\.[ \t]+(?P<name>invisible-code(?:-block)?):[ \t]*(?P<argument>\w+)[ \t]*$"
 )
 _OPTION = re.compile(r"\s*:(?P<name>[\w-]+):\s*(?P<value>.*)$")
-_INTERESTING = re.compile(r"^\s*\.\.[ \t]|>>>|::\s*$|In ?\[\d*\]:")
+_INTERESTING = re.compile(r"\.\.[ \t]|>>>|::\s*$|In ?\[\d*\]:")
 _LITERAL = re.compile(r".*::\s*$")
 
 

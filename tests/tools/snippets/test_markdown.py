@@ -272,7 +272,8 @@ def test_a_macro_that_makes_code_is_reported() -> None:
 
 def test_hostile_nesting_is_read_in_linear_time() -> None:
     """Thousands of openings that nothing closes are one pass over the file."""
-    text = "```python\n" * 5_000 + "<!--\n" * 5_000 + "> ```x\n" * 5_000
+    text = "```python\n" * 5_000 + "<!--\n" * 2_000 + "> ```x\n" * 5_000
+    text += "-    " * 200 + "x ```\n"
 
     found = page(text)
 

@@ -1,0 +1,97 @@
+"""Why code that is right may yet fail here: no network, no key, no file, nobody to answer.
+
+A cause needs evidence in how the code failed. What a text looks like only supports it: otherwise any
+broken example could excuse itself.
+"""
+
+import re
+from collections.abc import Sequence
+
+from .hints import NETWORK_MODULES, Hint
+from .report import Kind
+
+_NETWORK = re.compile(
+    r"Name or service not known|Temporary failure in name resolution|Network is unreachable|"
+    r"getaddrinfo failed|Could not resolve host|Failed to resolve|Cannot connect to host|"
+    r"All connection attempts failed|Connection refused|No route to host|unable to access 'https?:|"
+    r"NewConnectionError|Failed to establish a new connection|[Cc]ould not connect to server|"
+    r"dns error|EAI_AGAIN|No matching distribution found|urlopen error"
+)
+_NETWORK_ERRORS = re.compile(
+    r"(?:gaierror|URLError|ConnectError|ConnectionError|ConnectionRefusedError|ConnectTimeout|"
+    r"ClientConnectorError|NewConnectionError|MaxRetryError|APIConnectionError|EndpointConnectionError|"
+    r"ServerNotFoundError|OperationalError|ServerSelectionTimeoutError)$"
+)
+_SECRET = re.compile(
+    r"api[-_ ]?key|access[-_ ]?token|credential|authenticat|unauthori[sz]ed|secret|password|\btoken\b",
+    re.IGNORECASE,
+)
+_MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'(?P<rest>;.*)?")
+_MISSING_FILE = re.compile(r"No such file or directory:? ?(?P<file>.*)")
+_NOT_FOUND = re.compile(r"(?:line \d+: )?(?P<name>[\w./+-]+): (?:command not found|No such file)")
+_INSTALLS = re.compile(
+    r"\b(?:pip3?|uv|pipx|conda|mamba|poetry|npm|npx|yarn|pnpm|apt|apt-get|brew|gem|cargo|go)\b[^\n|;&]*"
+    r"\b(?:install|add|get|sync|update|upgrade|tool|pip)\b|\buvx\b|\bnpx\b|"
+    r"\bgit (?:clone|pull|fetch)\b|\b(?:curl|wget)\b",
+)
+
+Cause = tuple[Kind, str]
+
+
+def of_exception(
+    name: str, value: str, traceback: str, hints: Sequence[Hint], packages: Sequence[str] = ()
+) -> Cause | None:
+    """Return what a Python snippet lacked here, None where its failure is its own."""
+    said = f"{name}: {value}\n{traceback[-2000:]}"
+    kinds = {hint.kind for hint in hints}
+    if name == "ModuleNotFoundError" and (match := _MISSING_MODULE.search(value)):
+        return _module(match["name"], bool(match["rest"]))
+    if name in {"EOFError", "BdbQuit"} and "interactive" in kinds:
+        return "interactive", "It asks somebody for input, and here is nobody to answer."
+    if name == "KeyError" and "credentials" in kinds and _SECRET.search(value):
+        return "needs_credentials", f"It reads {value} from the environment, which is not set here."
+    if _NETWORK.search(said) or (_NETWORK_ERRORS.search(name) and "network" in kinds):
+        if name in {"NameError", "SyntaxError", "AssertionError", "TypeError", "AttributeError"}:
+            return None
+        return "needs_network", "It wants the network, which sandboxes do not have."
+    if _SECRET.search(value) and kinds & {"credentials", "network"}:
+        if name in {"NameError", "SyntaxError", "AssertionError", "TypeError", "AttributeError"}:
+            return None
+        return "needs_credentials", "It wants a key or a password, which nobody gave it."
+    if name == "FileNotFoundError":
+        match = _MISSING_FILE.search(value)
+        file = match["file"] if match and match["file"] else "a file"
+        return "needs_file", f"It wants {file}, which neither it nor what runs before it makes."
+    return None
+
+
+def _module(name: str, not_a_package: bool) -> Cause | None:
+    # The package is there and has no such module: that is a wrong name.
+    if "." in name or not_a_package:
+        return None
+    advice = f"It needs the module {name}, which is not installed; name its package in packages."
+    if name in NETWORK_MODULES:
+        advice = advice[:-1] + ", though it will want the network too."
+    return "needs_dependency", advice
+
+
+def of_shell(said: str, exit_code: int | None, command: str) -> Cause | None:
+    """Return what a shell command lacked here; `said` is the end of its output on both streams."""
+    if exit_code == 127 and (match := _NOT_FOUND.search(said)):
+        if _INSTALLS.search(command):
+            return "needs_network", "It would install or download something; nothing was installed."
+        return "needs_dependency", f"The command {match['name']} is not there."
+    if _NETWORK.search(said) or _INSTALLS.search(command):
+        return "needs_network", "It would install or download something; sandboxes have no network."
+    if match := re.search(r"(?P<file>\S+): No such file or directory", said):
+        return "needs_file", f"It wants {match['file']}, which is not there."
+    if "No such file or directory" in said:
+        return "needs_file", "It wants a file that is not there."
+    return None
+
+
+def near_miss(traceback: str) -> str:
+    """Return what Python itself thinks was meant."""
+    last = traceback.rstrip().rpartition("\n")[2]
+    match = re.search(r"Did you (?:mean|forget)[^?]*\?", last)
+    return match[0] if match else ""

@@ -1,0 +1,236 @@
+"""The verdict on one run of a Python snippet: how it ended, then whether it printed what is shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ...server.sandbox import CellResult, ProgramResult
+from . import build, causes, oracles, recorder
+from .build import Built
+from .hints import hints
+from .names import parse
+from .oracles import Comparison, Raised, Rules
+from .plan import Failure
+from .report import Kind
+from .snippet import Example, Expected, Snippet
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is known of a snippet. `line` is the document's.
+
+    `failure` is what the plan wants to know of an attempt that failed. `reached` is false where what
+    runs before the snippet failed.
+    """
+
+    kind: Kind
+    reason: str = ""
+    error: str = ""
+    line: int | None = None
+    hint: str = ""
+    diff: str = ""
+    oracle: bool = False
+    failure: Failure = field(default_factory=Failure)
+    reached: bool = True
+
+    @property
+    def passed(self) -> bool:
+        return self.kind in {"works", "works_with_setup", "expected_error"}
+
+
+def judge(snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str) -> Judged:
+    """Judge what became of a Python snippet's program."""
+    wanted = len(built.program.cells)
+    own = result.cells[built.before :]
+    if not own:
+        return _of_setup(snippet, built, result)
+    if snippet.marks.flags:
+        rules = replace(rules, flags={**(rules.flags or {}), **snippet.marks.flags})
+    if snippet.marks.raises:
+        return _of_raises_mark(snippet, own[-1])
+    if result.outcome != "completed" or len(result.cells) != wanted:
+        shown = _shown_exception(snippet, own[-1])
+        if shown is not None and snippet.kind != "doctest":
+            return shown
+        return _of_end(snippet, own[-1])
+    if snippet.kind == "doctest":
+        return _of_examples(snippet, own, rules)
+    return _of_output(snippet, own[0], rules, token)
+
+
+def _of_setup(snippet: Snippet, built: Built, result: ProgramResult) -> Judged:
+    if not result.cells:
+        return Judged("infra", "The program ended before anything of it ran.", reached=False)
+    failed = result.cells[-1]
+    cell = built.program.cells[len(result.cells) - 1]
+    error = failed.error
+    if cell.name == "<setup>":
+        reason = "The setup code that was given failed, so the snippet did not run."
+        return Judged("infra", reason, _said(failed), reached=False)
+    if error is not None and (cause := causes.of_exception(
+        error.name, error.value, error.traceback, hints(cell.code)
+    )):  # fmt: skip
+        reason = f"What it needs before it could not run: {cause[1]}"
+        return Judged(cause[0], reason, _said(failed), failure=_failure(failed), reached=False)
+    reason = "What it needs before it fails, so it did not run."
+    line = error.line if error and cell.name == snippet.file else None
+    return Judged("raises", reason, _said(failed), line, failure=_failure(failed), reached=False)
+
+
+def _said(cell: CellResult) -> str:
+    if cell.error is None:
+        return cell.reason
+    return f"{cell.error.name}: {cell.error.value}" if cell.error.value else cell.error.name
+
+
+def _failure(cell: CellResult) -> Failure:
+    return Failure(cell.error.name, cell.error.value) if cell.error else Failure(cell.outcome)
+
+
+def _raised(cell: CellResult) -> Raised | None:
+    return Raised(cell.error.name, cell.error.value) if cell.error else None
+
+
+def _line(snippet: Snippet, cell: CellResult) -> int | None:
+    if cell.error is None or cell.error.line is None:
+        return None
+    return build.document_line(snippet, cell.error.line)
+
+
+def _of_raises_mark(snippet: Snippet, cell: CellResult) -> Judged:
+    # A process that is gone has raised nothing, whatever its author expects.
+    left = cell.outcome == "exited" and cell.error is not None
+    if cell.outcome not in {"completed", "raised"} and not left:
+        return _of_end(snippet, cell)
+    raised = _raised(cell) if cell.outcome != "completed" else None
+    if raised is not None and (cause := _cause(snippet, cell)) and snippet.marks.raises == "*":
+        # Any exception would do, and this one says nothing about the code.
+        return Judged(cause[0], cause[1], _said(cell), _line(snippet, cell), failure=_failure(cell))
+    found = oracles.raises_matches(snippet.marks.raises, raised)
+    if found.matches:
+        return Judged("expected_error", "It raises what its author says.", _said(cell), oracle=True)
+    reason = "It does not raise what its author says."
+    return Judged(
+        "output_mismatch" if raised is None else "raises",
+        reason,
+        _said(cell) if raised else "",
+        _line(snippet, cell),
+        diff=found.diff,
+        oracle=True,
+        failure=_failure(cell) if raised else Failure(),
+    )
+
+
+def _cause(snippet: Snippet, cell: CellResult) -> causes.Cause | None:
+    if cell.error is None:
+        return None
+    error = cell.error
+    return causes.of_exception(error.name, error.value, error.traceback, hints(snippet.source))
+
+
+def _of_end(snippet: Snippet, cell: CellResult) -> Judged:
+    """Judge code that did not come to its end."""
+    error, line = _said(cell), _line(snippet, cell)
+    kinds = {hint.kind for hint in hints(snippet.source)}
+    if cell.outcome == "timed_out":
+        server = " It starts a server or a loop without an end." if "server" in kinds else ""
+        return Judged("timeout", f"{cell.reason}{server}", failure=_failure(cell))
+    if cell.outcome == "exited":
+        reason = "It ended its own interpreter, so it did not run to its end."
+        return Judged("raises", reason, error, line, failure=_failure(cell))
+    if cell.outcome in {"killed", "out_of_memory", "output_limit"} or cell.error is None:
+        return Judged("unsafe", cell.reason, failure=_failure(cell))
+    if cell.error.name in _SYNTAX and parse(snippet.source) is None:
+        return Judged("syntax", "It is not valid Python.", error, line, failure=_failure(cell))
+    if cause := _cause(snippet, cell):
+        return Judged(cause[0], cause[1], error, line, failure=_failure(cell))
+    hint = causes.near_miss(cell.error.traceback)
+    return Judged("raises", "It raises.", error, line, hint, failure=_failure(cell))
+
+
+_SYNTAX = frozenset({"SyntaxError", "IndentationError", "TabError"})
+
+
+def _shown_exception(snippet: Snippet, cell: CellResult) -> Judged | None:
+    """Judge code whose shown output is a traceback; None where none is shown or nothing was raised."""
+    shown = [e for e in snippet.expected if e.after_line == 0 and e.exception]
+    raised = _raised(cell)
+    if not shown or raised is None or cell.outcome != "raised":
+        return None
+    found = oracles.exception_matches(shown[0].exception or "", raised, shown[0].flags)
+    if found.matches:
+        return Judged("expected_error", "It raises what is shown.", _said(cell), oracle=True)
+    reason = "It raises something else than is shown."
+    line = _line(snippet, cell)
+    return Judged("raises", reason, _said(cell), line, diff=found.diff, oracle=True,
+                  failure=_failure(cell))  # fmt: skip
+
+
+def _of_examples(snippet: Snippet, own: Sequence[CellResult], rules: Rules) -> Judged:
+    """Judge `>>>` examples that all ran."""
+    oracle = expects_error = False
+    for example, cell in zip(build.examples(snippet), own, strict=True):
+        found = _of_example(snippet, example, cell, rules)
+        oracle = oracle or (found is not None and found.checked)
+        expects_error = expects_error or cell.outcome == "raised"
+        if found is not None and not found.matches:
+            line = snippet.position(example.line).line
+            reason = "What it prints is not what is shown."
+            return Judged("output_mismatch", reason, _said(cell) if cell.error else "", line,
+                          diff=found.diff, oracle=True)  # fmt: skip
+    kind = "expected_error" if expects_error else "works"
+    return Judged(kind, "It raises what is shown." if expects_error else "", oracle=oracle)
+
+
+def _of_example(
+    snippet: Snippet, example: Example, cell: CellResult, rules: Rules
+) -> Comparison | None:
+    want = example.want
+    if want is None:
+        return None
+    flags = {**(rules.flags or {}), **want.flags}
+    raised = _raised(cell)
+    if want.exception is not None:
+        if raised is None:
+            return Comparison(False, (), oracles.difference(want.text, cell.stdout.text))
+        return oracles.exception_matches(want.exception, raised, flags)
+    if snippet.marks.output == "ignore":
+        return Comparison(True, checked=False)
+    unordered = snippet.marks.output == "unordered"
+    return oracles.compare(want, cell.stdout.text, rules, unordered=unordered)
+
+
+def _of_output(snippet: Snippet, cell: CellResult, rules: Rules, token: str) -> Judged:
+    """Judge code that ran to its end by the output that is shown."""
+    calls, plain = recorder.read(cell.stdout.text, token)
+    if snippet.marks.output == "ignore":
+        return Judged("works")
+    inside = [shown for shown in snippet.expected if shown.source in {"comment", "string"}]
+    name, _ = build.place(snippet)
+    prints = [
+        oracles.Print(build.snippet_line(snippet, call.line), call.text)
+        for call in calls
+        if call.file == name
+    ]
+    compared = oracles.compare_prints(build.runnable(snippet.code), inside, prints, rules)
+    whole = [shown for shown in snippet.expected if shown.after_line == 0 and shown not in inside]
+    compared += [(shown, plain, _of_block(snippet, shown, cell, plain, rules)) for shown in whole]
+    for shown, _, found in compared:
+        if not found.matches:
+            line = shown.line if shown.file == snippet.file else snippet.line
+            reason = "What it prints is not what is shown."
+            return Judged("output_mismatch", reason, line=line, diff=found.diff, oracle=True)
+    return Judged("works", oracle=any(found.checked for _, _, found in compared))
+
+
+def _of_block(
+    snippet: Snippet, shown: Expected, cell: CellResult, plain: str, rules: Rules
+) -> Comparison:
+    if shown.exception is not None:
+        return Comparison(False, (), oracles.difference(shown.text, plain or "(nothing raised)\n"))
+    unordered = snippet.marks.output == "unordered"
+    found = oracles.compare(shown, plain, rules, unordered=unordered)
+    if not found.matches and cell.value is not None:
+        # A notebook shows the last value too.
+        both = oracles.compare(shown, f"{plain}{cell.value}\n", rules, unordered=unordered)
+        found = both if both.matches or not plain else found
+    return found

@@ -1,0 +1,66 @@
+"""The verdict on one run of a shell snippet."""
+
+from ...server.sandbox import ProgramResult
+from .. import _text
+from . import causes, oracles, shell
+from .judge import Judged
+from .oracles import Comparison, Rules
+from .snippet import Snippet
+
+
+def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> Judged:
+    """Judge what became of a shell snippet's program."""
+    if not result.cells:
+        return Judged("infra", "The program ended before anything of it ran.")
+    ran = shell.read(result.cells[-1], token)
+    text, places = shell.script(snippet)
+    line = snippet.position(places.get(ran.line, 1)).line if ran.line else None
+    wanted_code = snippet.marks.exit_code
+    if wanted_code is not None and result.exit_code == wanted_code and wanted_code != 0:
+        return Judged("expected_error", f"It exits with {wanted_code}, as its author says.", oracle=True)
+    if result.outcome == "timed_out":
+        return Judged("timeout", result.reason, line=line)
+    if result.exit_code is None or result.outcome in {"killed", "out_of_memory", "output_limit"}:
+        return Judged("unsafe", result.reason, line=line)
+    if result.exit_code != 0 or not ran.whole:
+        return _of_failure(result, ran, text, line)
+    return _of_outputs(snippet, ran, rules)
+
+
+def _of_failure(
+    result: ProgramResult, ran: shell.Ran, text: str, line: int | None
+) -> Judged:
+    said = f"{ran.outputs.get(ran.line, '')}\n{ran.errors.get(ran.line, '')}"[-4000:]
+    command = "\n".join(text.split("\n")[max(0, ran.line - 1) :])
+    error = _text.last_line(ran.errors.get(ran.line, "")) or _text.last_line(said)
+    if result.exit_code == 0:
+        return Judged("raises", "It exits before its last command ran.", error, line)
+    if "syntax error" in said and result.exit_code == 2:
+        return Judged("syntax", "The shell cannot read it.", error, line)
+    if cause := causes.of_shell(said, result.exit_code, command):
+        return Judged(cause[0], cause[1], error, line)
+    return Judged("raises", f"A command exits with {result.exit_code}.", error, line)
+
+
+def _of_outputs(snippet: Snippet, ran: shell.Ran, rules: Rules) -> Judged:
+    if snippet.marks.output == "ignore":
+        return Judged("works")
+    unordered = snippet.marks.output == "unordered"
+    compared: list[tuple[int, Comparison]] = []
+    first = 1
+    for command in snippet.commands:
+        if command.output is not None:
+            got = ran.outputs.get(first, "")
+            found = oracles.compare(command.output, got, rules, unordered=unordered)
+            compared.append((command.output.line, found))
+        first += max(1, command.source.rstrip("\n").count("\n") + 1)
+    for shown in snippet.expected:
+        if shown.after_line == 0:
+            got = "".join(ran.outputs.values())
+            found = oracles.compare(shown, got, rules, unordered=unordered)
+            compared.append((shown.line, found))
+    for line, found in compared:
+        if not found.matches:
+            reason = "What it prints is not what is shown."
+            return Judged("output_mismatch", reason, line=line, diff=found.diff, oracle=True)
+    return Judged("works", oracle=any(found.checked for _, found in compared))

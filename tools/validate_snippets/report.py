@@ -1,0 +1,238 @@
+"""The report of a validation: its models, and its text for people and for hosts that forward only text."""
+
+from collections import Counter
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from .. import _text
+from .._verdict import Verdict
+
+Kind = Literal[
+    "works",
+    "works_with_setup",
+    "expected_error",
+    "output_mismatch",
+    "raises",
+    "syntax",
+    "timeout",
+    "unsafe",
+    "not_code",
+    "needs_network",
+    "needs_credentials",
+    "needs_file",
+    "needs_dependency",
+    "interactive",
+    "skipped_by_author",
+    "language",
+    "infra",
+]
+
+VERDICTS: dict[Kind, Verdict] = {
+    "works": "passed",
+    "works_with_setup": "passed",
+    "expected_error": "passed",
+    "output_mismatch": "failed",
+    "raises": "failed",
+    "syntax": "failed",
+    "timeout": "failed",
+    "unsafe": "failed",
+    "not_code": "skipped",
+    "needs_network": "skipped",
+    "needs_credentials": "skipped",
+    "needs_file": "skipped",
+    "needs_dependency": "skipped",
+    "interactive": "skipped",
+    "skipped_by_author": "skipped",
+    "language": "skipped",
+    "infra": "errored",
+}
+ORDER: tuple[Verdict, ...] = ("failed", "errored", "skipped", "passed")
+_SHOWN_CHARACTERS = 400
+
+
+class SnippetReport(BaseModel):
+    """One snippet. Lines and columns are the document's, from 1."""
+
+    snippet_index: int = Field(description="From 0 in its file.")
+    id: str | None = Field(default=None, description="Of a raw item.")
+    line: int
+    column: int = 1
+    language: str = ""
+    verdict: Verdict
+    kind: Kind
+    valid: bool = Field(description="Whether it passed.")
+    reason: str = Field(default="", description="One sentence, unless it simply works.")
+    error: str | None = Field(default=None, description="The exception, or the shell's last words.")
+    error_line: int | None = Field(
+        default=None, description="The line of the document that failed."
+    )
+    error_text: str = Field(default="", description="That line's text.")
+    hint: str = Field(default="", description="What the author probably meant.")
+    diff: str = Field(default="", description="Shown against printed output.")
+    had_oracle: bool = Field(
+        default=False, description="Something was compared; else only that it ran is known."
+    )
+    setup: list[str] = Field(default=[], description="What was run first, because it needs it.")
+    snippet: str = ""
+
+
+class FileReport(BaseModel):
+    """One document, failures first."""
+
+    file: str
+    verdict: Verdict
+    reason: str = ""
+    total_snippets: int = 0
+    valid_snippets: int = 0
+    results: list[SnippetReport] = []
+    left_out: int = Field(default=0, description="Results that did not fit here.")
+    problems: list[str] = Field(default=[], description="What could not be read as it was meant.")
+
+
+class SnippetsReport(BaseModel):
+    """All documents of a run, failures first."""
+
+    verdict: Verdict = Field(
+        description="passed: nothing failed or errored and something passed. skipped: nothing to judge."
+    )
+    reason: str
+    total_snippets: int = 0
+    valid_snippets: int = 0
+    counts: dict[Kind, int] = {}
+    without_oracle: int = Field(
+        default=0, description="Passed snippets of which only is known that they ran."
+    )
+    files: list[FileReport] = []
+    files_left_out: int = 0
+    python: str = ""
+    packages: list[str] = Field(default=[], description="Added to those of every sandbox.")
+    lost_sandboxes: int = 0
+    duration_seconds: float = 0.0
+
+
+def verdict_of(verdicts: list[Verdict]) -> Verdict:
+    """The verdict on several: good only if nothing is bad and something is good."""
+    for verdict in ("failed", "errored", "passed"):
+        if verdict in verdicts:
+            return verdict
+    return "skipped"
+
+
+def file_report(file: str, results: list[SnippetReport], problems: list[str]) -> FileReport:
+    """The report of one document."""
+    verdict = verdict_of([result.verdict for result in results])
+    reason = ""
+    if not results:
+        reason = "No snippet was found in this file: nothing was checked."
+    elif verdict == "skipped":
+        reason = "Every snippet was skipped: nothing was checked."
+    return FileReport(
+        file=file,
+        verdict=verdict,
+        reason=reason,
+        total_snippets=len(results),
+        valid_snippets=sum(result.valid for result in results),
+        results=sorted(results, key=_rank),
+        problems=problems,
+    )
+
+
+def _rank(result: SnippetReport) -> tuple[int, int]:
+    return ORDER.index(result.verdict), result.snippet_index
+
+
+def run_report(files: list[FileReport]) -> SnippetsReport:
+    """The report of a run."""
+    results = [result for file in files for result in file.results]
+    counts = Counter(result.kind for result in results)
+    # A file that could not be read has a verdict without a result.
+    verdict = verdict_of([file.verdict for file in files])
+    return SnippetsReport(
+        verdict=verdict,
+        reason=_sentence(files, results),
+        total_snippets=len(results),
+        valid_snippets=sum(result.valid for result in results),
+        counts=dict(counts.most_common()),
+        without_oracle=sum(result.valid and not result.had_oracle for result in results),
+        files=sorted(files, key=lambda file: ORDER.index(file.verdict)),
+    )
+
+
+def _sentence(files: list[FileReport], results: list[SnippetReport]) -> str:
+    where = f"{len(files)} file{'s' if len(files) != 1 else ''}"
+    if not results:
+        return f"NO SNIPPETS were found in {where}: nothing was checked."
+    counts = Counter(result.verdict for result in results)
+    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
+    unread = sum(file.verdict == "errored" and not file.results for file in files)
+    said += f"; {unread} of the files could not be read" if unread else ""
+    if not counts["passed"] and not counts["failed"] and not counts["errored"]:
+        said += "; NOTHING was checked"
+    return f"{len(results)} snippet{'s' if len(results) != 1 else ''} in {where}: {said}."
+
+
+def shortened(report: SnippetsReport, limit: int) -> SnippetsReport:
+    """The report with at most `limit` results, the worst ones, and with long texts cut."""
+    files: list[FileReport] = []
+    worst = sorted(
+        ((file.file, result) for file in report.files for result in file.results),
+        key=lambda pair: ORDER.index(pair[1].verdict),
+    )[:limit]
+    for file in report.files:
+        kept = [_cut(result) for name, result in worst if name == file.file]
+        if kept or file.verdict != "passed" or file.problems:
+            left_out = len(file.results) - len(kept)
+            problems = file.problems[:10]
+            change = {"results": kept, "left_out": left_out, "problems": problems}
+            files.append(file.model_copy(update=change))
+    shown = files[:limit]
+    return report.model_copy(
+        update={"files": shown, "files_left_out": len(report.files) - len(shown)}
+    )
+
+
+def _cut(result: SnippetReport) -> SnippetReport:
+    # Of what passed, the reader has the text already.
+    limit = 0 if result.valid else _SHOWN_CHARACTERS
+    change = {
+        "snippet": _text.cut(result.snippet, limit).text if limit else "",
+        "diff": _text.cut(result.diff, 1500).text,
+        "error": _text.cut(result.error, 600).text if result.error else result.error,
+    }
+    return result.model_copy(update=change)
+
+
+def render(report: SnippetsReport) -> str:
+    """The report as text: what failed with its place and cause, then counts of the rest."""
+    python = f" (Python {report.python}, {report.duration_seconds:.3g} s)" if report.python else ""
+    lines = [f"{report.verdict}: {report.reason}{python}"]
+    for file in report.files:
+        lines += [f"{file.file}: {file.reason}"] if file.reason else []
+        lines += [f"{problem}" for problem in file.problems]
+        for result in file.results:
+            lines += _lines(file.file, result) if result.verdict != "passed" else []
+        lines += [f"{file.file}: {file.left_out} more results left out"] if file.left_out else []
+    if report.files_left_out:
+        lines.append(f"{report.files_left_out} more files left out")
+    if report.counts:
+        counts = ", ".join(f"{kind} {count}" for kind, count in report.counts.items())
+        lines.append(f"kinds: {counts}")
+    if report.without_oracle:
+        lines.append(f"{report.without_oracle} of those that passed show no output to compare with")
+    if report.lost_sandboxes:
+        lines.append(f"sandboxes lost on the way: {report.lost_sandboxes}")
+    return "\n".join(lines)
+
+
+def _lines(file: str, result: SnippetReport) -> list[str]:
+    line = result.error_line or result.line
+    said = result.error or ""
+    reason = result.reason if said in result.reason else f"{result.reason} {said}"
+    name = f" [{result.id}]" if result.id else ""
+    lines = [f"{file}:{line}:{name} {result.verdict}, {result.kind}: {reason.strip()}"]
+    lines += [f"    {result.error_text.strip()}"] if result.error_text.strip() else []
+    lines += [f"    {result.hint}"] if result.hint else []
+    lines += [f"    {row}" for row in result.diff.splitlines()]
+    lines += [f"    run first: {'; '.join(result.setup)}"] if result.setup else []
+    return lines

@@ -1,0 +1,124 @@
+"""What is known of a snippet without running it."""
+
+import fnmatch
+import json
+import re
+import tomllib
+from collections.abc import Collection, Sequence
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from .content import not_code
+from .hints import hints
+from .judge import Judged
+from .snippet import Snippet
+
+RUN = frozenset({"python", "pycon", "bash", "console", "yaml"})
+
+
+def is_judged(snippet: Snippet) -> bool:
+    """Whether a snippet gets a verdict of its own, and is not only setup or output of others."""
+    return snippet.kind not in {"setup", "cleanup", "output"}
+
+
+def judge(snippet: Snippet, python: str, modules: Collection[str]) -> Judged | None:
+    """Return the verdict on what need not or must not be run, None for what is to be run.
+
+    `python` is the sandbox's version, `modules` those that can be imported there.
+    """
+    return (
+        _of_author(snippet, python)
+        or _of_needs(snippet, modules)
+        or _of_language(snippet)
+        or _of_data(snippet)
+        or _of_content(snippet)
+    )
+
+
+def named_by(patterns: Sequence[str], name: str, snippet: Snippet, id: str | None) -> str:
+    """Return the pattern that leaves this snippet out, "" if none does."""
+    for pattern in patterns:
+        file, _, line = pattern.rpartition(":")
+        if id is not None and id == pattern:
+            return pattern
+        if fnmatch.fnmatch(name, pattern):
+            return pattern
+        at = int(line) if line.isdigit() and file else 0
+        if at and fnmatch.fnmatch(name, file) and snippet.opening_line <= at <= snippet.end_line:
+            return pattern
+    return ""
+
+
+def _of_author(snippet: Snippet, python: str) -> Judged | None:
+    said = snippet.marks
+    if said.skip is not None:
+        return Judged("skipped_by_author", f"Its author skips it: {said.skip}")
+    if said.fixtures:
+        names = ", ".join(said.fixtures)
+        return Judged("skipped_by_author", f"It needs the pytest fixtures {names} of its project.")
+    if said.python and python:
+        try:
+            fits = SpecifierSet(said.python).contains(python, prereleases=True)
+        except InvalidSpecifier:
+            return None
+        if not fits:
+            return Judged(
+                "skipped_by_author", f"It is for Python {said.python}, and this is {python}."
+            )
+    return None
+
+
+def _of_needs(snippet: Snippet, modules: Collection[str]) -> Judged | None:
+    missing = [name for name in snippet.marks.needs if name.partition(".")[0] not in modules]
+    if not missing:
+        return None
+    return Judged("needs_dependency", f"Its author says that it needs {', '.join(missing)}.")
+
+
+def _of_language(snippet: Snippet) -> Judged | None:
+    if snippet.unresolved:
+        reason = f"Its code is in {snippet.unresolved}, which cannot be read."
+        return Judged("needs_file", reason)
+    if snippet.kind == "other" or snippet.language not in RUN | {"json", "toml"}:
+        name = snippet.language or "no language"
+        return Judged("language", f"The block says {name}, which is not run here.")
+    return None
+
+
+def _of_data(snippet: Snippet) -> Judged | None:
+    if snippet.language not in {"json", "toml"}:
+        return None
+    try:
+        if snippet.language == "json":
+            json.loads(snippet.code)
+        else:
+            tomllib.loads(snippet.code)
+    except (ValueError, RecursionError) as error:
+        if not snippet.code.strip() or "..." in snippet.code:
+            return Judged("not_code", "It leaves parts out, so it cannot be parsed.")
+        if snippet.language == "json" and re.search(r"^\s*(?://|/\*|#)", snippet.code, re.MULTILINE):
+            return Judged("language", "It is JSON with comments, which is not checked here.")
+        match = re.search(r"line (\d+)", str(error))
+        line = snippet.position(int(match[1]) if match else 1).line
+        return Judged("syntax", f"It is not valid {snippet.language}.", str(error), line)
+    return Judged("works")
+
+
+def _of_content(snippet: Snippet) -> Judged | None:
+    if snippet.kind == "doctest" and not snippet.source.strip():
+        return Judged("not_code", "It has no example that runs.")
+    if snippet.kind == "console" and not snippet.commands:
+        return Judged("not_code", "It has no command.")
+    if snippet.language == "bash" and not _shell_code(snippet.code):
+        return Judged("not_code", "The block has no command.")
+    if snippet.language != "python" or snippet.kind != "code":
+        return None
+    if reason := not_code(snippet.code):
+        return Judged("not_code", reason)
+    if any(hint.kind == "interactive" and hint.what == "breakpoint" for hint in hints(snippet.code)):
+        return Judged("interactive", "It stops in a debugger, and here is nobody to go on.")
+    return None
+
+
+def _shell_code(code: str) -> bool:
+    return any(line.strip() and not line.lstrip().startswith("#") for line in code.split("\n"))

@@ -134,10 +134,14 @@ def cache_folder(settings: Settings) -> Path:
 
 def session_settings(settings: Settings) -> SessionSettings:
     """What the session manager needs of the settings, for a server with one principal."""
+    most = settings.max_sessions
+    if settings.chosen_backend == "e2b":
+        # Above the plan's own limit, an idle session would never make room for a new one.
+        most = min(most, settings.e2b_sandboxes)
     return SessionSettings(
         idle_seconds=settings.idle_seconds,
         max_age_seconds=settings.max_age_seconds,
-        max_sessions=settings.max_sessions,
+        max_sessions=most,
         queue_length=settings.queue,
         queue_wait_seconds=settings.queue_seconds,
         warm_principal="local",
@@ -147,11 +151,16 @@ def session_settings(settings: Settings) -> SessionSettings:
 
 @asynccontextmanager
 async def open_app(
-    settings: Settings, *, backend: Backend | None = None, on_progress: OnProgress | None = None
+    settings: Settings,
+    *,
+    backend: Backend | None = None,
+    on_progress: OnProgress | None = None,
+    roots: tuple[Path, ...] = (),
 ) -> AsyncGenerator[App]:
     """Everything that tools stand on, for as long as the block runs. The command line uses it too.
 
-    `backend` stands in for the one that the settings choose. `on_progress` hears of long work.
+    `backend` stands in for the one that the settings choose. `on_progress` hears of long work. `roots`
+    are the folders that paths may name where the settings name none.
     """
     news = News()
 
@@ -165,7 +174,8 @@ async def open_app(
     artifacts = Artifacts()
     manager = SessionManager(chosen, session_settings(settings), on_end=artifacts.drop)
     async with manager as sessions:
-        yield App(sessions=sessions, artifacts=artifacts, news=news)
+        allowed = roots if settings.roots is None else settings.roots
+        yield App(sessions=sessions, artifacts=artifacts, news=news, roots=allowed)
 
 
 class ProofboxServer(MCPServer[App]):
@@ -187,13 +197,18 @@ def create_server(
     backend: Backend | None = None,
     on_closed: Callable[[], None] | None = None,
     on_progress: OnProgress | None = None,
+    roots: tuple[Path, ...] = (),
 ) -> ProofboxServer:
-    """The server, ready for a transport. `on_closed` is called once everything is cleaned up."""
+    """The server, ready for a transport. `on_closed` is called once everything is cleaned up; `roots`
+    as for `open_app`.
+    """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[App]) -> AsyncGenerator[App]:
         try:
-            async with open_app(settings, backend=backend, on_progress=on_progress) as app:
+            async with open_app(
+                settings, backend=backend, on_progress=on_progress, roots=roots
+            ) as app:
                 yield app
         finally:
             if on_closed is not None:

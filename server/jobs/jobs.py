@@ -1,0 +1,263 @@
+"""Starting, awaiting and cancelling jobs."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.lowlevel
+
+from ..sandbox import SandboxBusy, SandboxUnavailable
+from ..sessions import Clock, SystemClock
+from ..sessions.clock import finishes_within
+from .job import Job, JobState, Work
+from .ledger import Ledger
+from .settings import JobSettings
+
+logger = logging.getLogger(__name__)
+
+# Hosts give up on a call after 60 s.
+WAIT_SECONDS = 45.0
+
+OnProgress = Callable[[JobState], None]
+"""Called with the state of a running job whenever its progress has changed. It must not raise."""
+
+
+class Jobs:
+    """Work that outlives the calls that start it. Use it as an async context manager, once.
+
+    A job is bound to the principal that started it. What becomes of it is kept in `path`, a file that
+    proofbox processes share; without `path` it is in the user's data folder. While it cannot be used,
+    everything is kept in memory instead.
+
+    Leaving the context cancels what still runs and waits for its cleanup; jobs that are not over after
+    `close_seconds` are written down as interrupted all the same.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        settings: JobSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._settings = settings or JobSettings()
+        self._clock = clock or SystemClock()
+        self._now = now
+        self._open = False
+
+    async def __aenter__(self) -> Self:
+        self._ledger = Ledger(self._path, self._settings, self._now)
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._keep_saving)
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open = False
+        for job in self._ledger:
+            job.stop("interrupted", "proofbox was stopped while it ran; start the work again.")
+        with anyio.CancelScope(shield=True):
+            await finishes_within(self._clock, self._settings.close_seconds, self._all_over)
+            self._write_off()
+            await _guarded(self._ledger.save_all())
+        self._tasks.cancel_scope.cancel()
+        try:
+            # Not given the exception: a task group would wrap it.
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._ledger.close()
+
+    async def start(self, principal: str, kind: str, work: Work) -> str:
+        """Start work and give its job id, which is written down first: the job is never silently gone.
+
+        Raises:
+            SandboxBusy: too many jobs run already; nothing was started.
+            SandboxUnavailable: proofbox is stopping; nothing was started.
+        """
+        job = self.begin(principal, kind, work)
+        try:
+            await self.hand_out(job)
+        except BaseException:
+            await self.discard(job)
+            raise
+        return job.job_id
+
+    async def wait(
+        self,
+        principal: str,
+        job_id: str,
+        wait_seconds: float = 0.0,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> JobState:
+        """The state of a job, once it has ended or the time is over. A cancelled wait leaves it alone.
+
+        Raises:
+            JobNotFound: the principal has no such job.
+        """
+        deadline = self._clock.monotonic() + wait_seconds
+        # Kept hold of: the ledger forgets it once its end is written down.
+        job = self._ledger.own(principal, job_id)
+        told = None
+        while True:
+            state = await (
+                self._ledger.look(job) if job else self._ledger.look_up(principal, job_id)
+            )
+            left = deadline - self._clock.monotonic()
+            progress = (state.done, state.total, state.message)
+            if on_progress is not None and state.state == "running" and progress != told:
+                told = progress
+                on_progress(state)
+            if state.state != "running" or left <= 0:
+                return state
+            await self._pause(job, min(left, self._settings.look_seconds))
+
+    async def cancel(self, principal: str, job_id: str) -> JobState:
+        """Cancel a job and wait, `cancel_seconds` at most, for its end. An ended one stays as it is.
+
+        Work that takes longer to clean up is still `running`, and its `reason` says so.
+
+        Raises:
+            JobNotFound: the principal has no such job.
+        """
+        job = self._ledger.own(principal, job_id)
+        if job is not None:
+            job.stop("cancelled", "It was cancelled.")
+        elif (await self._ledger.look_up(principal, job_id)).state == "running":
+            await self._ledger.ask_cancel(principal, job_id)
+        state = await self.wait(principal, job_id, self._settings.cancel_seconds)
+        if state.state != "running":
+            return state
+        return replace(state, reason="It was told to stop, and is still cleaning up.")
+
+    def begin(self, principal: str, kind: str, work: Work) -> Job:
+        """Start work that nobody else knows of yet: `hand_out` or `discard` it, as `run_or_job` does.
+
+        Raises as `start` does.
+        """
+        if not self._open:
+            raise SandboxUnavailable("proofbox is stopping; nothing was started.")
+        self._check_room(principal)
+        job = self._ledger.add(principal, kind)
+        self._tasks.start_soon(self._run, job, work)
+        return job
+
+    async def hand_out(self, job: Job) -> JobState:
+        """Write the job down, for it to be found by its id from now on."""
+        job.handed_out = True
+        await self._ledger.save(job)
+        # The thread that wrote took no notice of it, and a cancelled caller tells nobody the id.
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        return await self._ledger.look(job)
+
+    async def discard(self, job: Job) -> None:
+        """Cancel the job if it still runs, wait for its end as `cancel` does, and forget about it."""
+        job.stop("cancelled", "The call that started it was cancelled.")
+        with anyio.CancelScope(shield=True):
+            if not await finishes_within(self._clock, self._settings.cancel_seconds, job.over.wait):
+                logger.warning("A %s job is slow to clean up", job.kind)
+        if not job.handed_out:
+            self._ledger.drop(job)
+
+    async def _run(self, job: Job, work: Work) -> None:
+        try:
+            await job.do(work)
+        finally:
+            job.settle(self._now())
+            if job.handed_out:
+                with anyio.CancelScope(shield=True):
+                    await _guarded(self._ledger.save(job))
+            job.over.set()
+
+    def _check_room(self, principal: str) -> None:
+        running = self._running()
+        own = [job for job in running if job.principal == principal]
+        if len(own) >= self._settings.max_running_per_principal:
+            known = ", ".join(f"{job.job_id} ({job.kind})" for job in own if job.handed_out)
+            raise SandboxBusy(
+                f"{len(own)} jobs of yours run already, and no more may. Nothing was started. Wait"
+                " until one has ended, or cancel one with get_job."
+                + (f" Those with an id: {known}." if known else "")
+            )
+        if len(running) >= self._settings.max_running:
+            raise SandboxBusy(
+                f"proofbox runs {len(running)} jobs already, and no more may. Nothing was started."
+                " Try again in a minute."
+            )
+
+    def _running(self) -> list[Job]:
+        return [job for job in self._ledger if not job.over.is_set()]
+
+    async def _pause(self, job: Job | None, seconds: float) -> None:
+        if job is None:
+            await self._clock.sleep(seconds)
+        else:
+            await finishes_within(self._clock, seconds, job.over.wait)
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.beat_seconds)
+            await _guarded(self._ledger.save_all())
+
+    async def _all_over(self) -> None:
+        for job in self._running():
+            await job.over.wait()
+
+    def _write_off(self) -> None:
+        for job in self._running():
+            logger.warning("A %s job did not end in time", job.kind)
+            job.state, job.reason = job.ending
+
+
+async def _guarded(saving: Awaitable[None]) -> None:
+    try:
+        await saving
+    except Exception:
+        # The jobs are worth more than what is known of them elsewhere.
+        logger.exception("Could not write jobs down; it is tried again later")
+
+
+async def run_or_job(
+    jobs: Jobs,
+    principal: str,
+    kind: str,
+    work: Work,
+    wait_seconds: float = WAIT_SECONDS,
+    *,
+    on_progress: OnProgress | None = None,
+) -> JobState:
+    """Do work as a job and wait for it: its report if that is there in time, else its id and progress.
+
+    The id is of use only if the state is `running`. Cancelled before that, it cancels the work.
+
+    Raises:
+        SandboxBusy, SandboxUnavailable: nothing was started, as in `Jobs.start`.
+        Exception: whatever the work raised within the time.
+    """
+    job = jobs.begin(principal, kind, work)
+    try:
+        state = await jobs.wait(principal, job.job_id, wait_seconds, on_progress=on_progress)
+        if state.state == "running":
+            state = await jobs.hand_out(job)
+    except BaseException:
+        await jobs.discard(job)
+        raise
+    if not job.handed_out:
+        await jobs.discard(job)
+    if job.error is not None:
+        raise job.error
+    return state

@@ -1,0 +1,177 @@
+"""What is known of jobs: in memory of those that run here, in the archive of all that has an id."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from .archive import Archive, Row
+from .job import Job, JobNotFound, JobState
+from .owner import is_gone, this_process
+from .reports import ArchiveUnusable, Reports
+from .settings import JobSettings
+
+logger = logging.getLogger(__name__)
+
+
+class Ledger:
+    """A job is here from its start until its end is written down, or it is dropped.
+
+    Iterating gives the jobs of this process. `now` is the wall clock: other processes share it.
+    """
+
+    def __init__(self, path: Path | None, settings: JobSettings, now: Callable[[], float]) -> None:
+        self._settings = settings
+        self._now = now
+        self._owner = this_process()
+        self._jobs: dict[str, Job] = {}
+        self._reports = Reports(path, busy_seconds=settings.busy_seconds, on_open=self._prune)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(tuple(self._jobs.values()))
+
+    def add(self, principal: str, kind: str) -> Job:
+        """A new job, known to nobody yet."""
+        job = Job(principal, kind, created=self._now())
+        self._jobs[job.job_id] = job
+        return job
+
+    def drop(self, job: Job) -> None:
+        """Forget a job that nobody will ask for."""
+        self._jobs.pop(job.job_id, None)
+
+    def own(self, principal: str, job_id: str) -> Job | None:
+        """The principal's job of that id, if it is one of this process."""
+        job = self._jobs.get(job_id)
+        return job if job is not None and job.principal == principal else None
+
+    async def look(self, job: Job) -> JobState:
+        """A job of this process as it is now."""
+        if job.state != "running":
+            await job.over.wait()  # it is being written down
+        in_memory_only = job.handed_out and job.job_id in self._jobs
+        return self._state(self._row(job), self._reports.trouble if in_memory_only else "")
+
+    async def look_up(self, principal: str, job_id: str) -> JobState:
+        """A job of an earlier process, or of one beside us, as it was last written down.
+
+        Raises:
+            JobNotFound: the principal has no such job.
+        """
+        # No id of ours, and perhaps nothing that can be looked for.
+        if not job_id.isascii():
+            raise JobNotFound
+        row = await self._ask(
+            lambda archive: archive.get(job_id, _hashed(principal), self._is_lost)
+        )
+        if row is None:
+            raise JobNotFound
+        return self._state(row)
+
+    async def ask_cancel(self, principal: str, job_id: str) -> None:
+        """Leave word for the process that runs the job; it may have gone meanwhile.
+
+        Raises:
+            JobNotFound: the archive cannot be written.
+        """
+        await self._ask(lambda archive: archive.ask_cancel(job_id, _hashed(principal)))
+
+    async def save(self, *jobs: Job) -> None:
+        """Write jobs down as they are now, and stop those that other processes want cancelled.
+
+        What cannot be written stays in memory. All are saved together.
+        """
+        rows = [self._row(job) for job in jobs]
+        ended = [row.job_id for row in rows if row.state != "running"]
+
+        def put(archive: Archive) -> list[str]:
+            asked = archive.put(rows)
+            if ended:
+                self._prune(archive)
+            return asked
+
+        try:
+            asked = await self._reports.use(put) if rows else []
+        except ArchiveUnusable:
+            self._drop_oldest()
+            return
+        for job_id in ended:
+            self._jobs.pop(job_id, None)
+        for job in jobs:
+            if job.job_id in asked:
+                job.stop("cancelled", "It was cancelled.")
+
+    async def save_all(self) -> None:
+        """Write down every job that has been handed out."""
+        await self.save(*[job for job in self if job.handed_out])
+
+    async def close(self) -> None:
+        """Let go of the archive."""
+        await self._reports.close()
+
+    async def _ask(self, action: Callable[[Archive], Row | None]) -> Row | None:
+        try:
+            return await self._reports.use(action)
+        except ArchiveUnusable:
+            raise JobNotFound(self._reports.trouble) from None
+
+    def _prune(self, archive: Archive) -> None:
+        before = self._now() - self._settings.max_age_seconds
+        archive.prune(before=before, max_bytes=self._settings.max_bytes)
+
+    def _drop_oldest(self) -> None:
+        """Keep what is in memory within the bounds of what is on disk."""
+        before = self._now() - self._settings.max_age_seconds
+        total = 0
+        ended = [(job.ended, job) for job in self if job.ended is not None]
+        for when, job in sorted(ended, key=lambda each: each[0], reverse=True):
+            total += job.size
+            if when < before or (total > self._settings.max_bytes and total > job.size):
+                logger.warning("The report of a %s job is dropped: there is no room", job.kind)
+                self.drop(job)
+
+    def _is_lost(self, row: Row) -> bool:
+        gone = is_gone(row.owner)
+        if gone is None:
+            return self._now() - row.updated > self._settings.lost_seconds
+        return gone
+
+    def _row(self, job: Job) -> Row:
+        return Row(
+            job_id=job.job_id,
+            principal=_hashed(job.principal),
+            kind=job.kind,
+            state=job.state,
+            done=job.progress.done,
+            total=job.progress.total,
+            message=job.progress.message,
+            reason=job.reason,
+            size=job.size,
+            created=job.created,
+            updated=self._now() if job.ended is None else job.ended,
+            place=self._owner.place,
+            pid=self._owner.pid,
+            born=self._owner.born,
+            report=job.report,
+        )
+
+    def _state(self, row: Row, warning: str = "") -> JobState:
+        until = self._now() if row.state == "running" else row.updated
+        return JobState(
+            job_id=row.job_id,
+            kind=row.kind,
+            state=row.state,
+            done=row.done,
+            total=row.total,
+            message=row.message,
+            reason=row.reason,
+            report=None if row.report is None else json.loads(row.report),
+            elapsed_seconds=max(0.0, until - row.created),
+            warning=warning,
+        )
+
+
+def _hashed(principal: str) -> str:
+    """The principal as the file has it: it may be somebody's name."""
+    return hashlib.sha256(f"proofbox:{principal}".encode()).hexdigest()

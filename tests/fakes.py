@@ -13,6 +13,7 @@ import itertools
 import traceback
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from typing import Any, Literal
 
 import anyio
@@ -25,6 +26,7 @@ from proofbox.server.sandbox import (
     Execution,
     FileInfo,
     InvalidInput,
+    Limits,
     OnOutput,
     Result,
     SandboxRequest,
@@ -269,6 +271,9 @@ class FakeBackend:
         if self.on_create is not None:
             self.on_create(sandbox)
         return sandbox
+
+    def limits_held(self) -> Mapping[str, str]:
+        return {field.name: "nothing" for field in fields(Limits)} if self.open else {}
 
     async def sweep(self) -> int:
         self.sweeps += 1

@@ -8,7 +8,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,7 @@ from proofbox.server.sandbox import (
     Captured,
     Execution,
     InvalidInput,
+    Limits,
     Outcome,
     Sandbox,
     SandboxRequest,
@@ -624,6 +625,18 @@ async def test_a_command_runs_in_the_directory_and_environment_asked_for(sandbox
     assert after.stdout.text == ""
 
 
+@pytest.mark.parametrize("cwd", ["nowhere", "/home/user/file", "a\0b"])
+async def test_a_command_in_no_directory_is_the_callers_mistake(sandbox: Sandbox, cwd: str) -> None:
+    """It is refused before anything starts, and the next command works."""
+    await sandbox.write_files({"file": b""})
+
+    with pytest.raises(InvalidInput):
+        await sandbox.run_command("echo run > trace", cwd=cwd)
+
+    after = await sandbox.run_command("ls")
+    assert after.stdout.text == "file\n"
+
+
 async def test_a_signal_ends_a_command_as_killed(sandbox: Sandbox) -> None:
     """Death by signal has exit code 128 and its number."""
     result = await sandbox.run_command("kill -9 $$")
@@ -990,3 +1003,19 @@ async def test_packages_that_are_none_are_refused(
     """Something that is not a requirement is the caller's mistake."""
     with pytest.raises(InvalidInput):
         await create(SandboxRequest(owner="contract", packages=("not a requirement!",)))
+
+
+async def test_a_backend_says_what_holds_each_limit(
+    backend: Backend,
+    create: Callable[[SandboxRequest], Awaitable[Sandbox]],
+) -> None:
+    """Of open sandboxes; of none it says nothing."""
+    before = backend.limits_held()
+
+    sandbox = await create(SandboxRequest(owner="limits"))
+    held = backend.limits_held()
+
+    assert before == {}
+    assert set(held) == {field.name for field in fields(Limits)}
+    assert all(held.values())
+    await assert_works(sandbox)

@@ -1,6 +1,7 @@
 """The `proofbox` command: what it prints, and the status that it ends with."""
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -16,7 +17,7 @@ from played import Play, PlayedBackend, PlayedSandbox, gives
 
 from proofbox.server import app
 from proofbox.server.cli import commands
-from proofbox.server.cli.probes import PROBES
+from proofbox.server.cli.probes import LIMITS, PROBES
 from proofbox.server.sandbox import (
     Captured,
     CodeError,
@@ -289,6 +290,48 @@ def test_doctor_takes_no_silence_for_safety(proofbox: Proofbox, play: Play) -> N
 
     assert ended.status == 3
     assert {item["outcome"] for item in ended.facts["findings"]} == {"errored"}
+
+
+def limits_seen(**seen: int | None) -> Play:
+    """A sandbox whose code sees these limits, and in which no probe says anything."""
+
+    async def play(sandbox: PlayedSandbox, code: str, on_output: OnOutput) -> Execution:
+        del sandbox, on_output
+        text = json.dumps(seen) if code == LIMITS else ""
+        return Execution("completed", stdout=Captured(text))
+
+    return play
+
+
+@pytest.mark.parametrize("seen", [None, 129 + 65536])
+def test_doctor_fails_where_a_limit_does_not_hold(proofbox: Proofbox, seen: int | None) -> None:
+    """None at all, or a looser one than is set."""
+    loose = PlayedBackend(limits_seen(processes=seen, open_files=1024))
+    ended = proofbox("doctor", over=loose)
+    tight = proofbox("doctor", over=PlayedBackend(limits_seen(processes=128, open_files=1024)))
+
+    assert (ended.status, tight.status) == (1, 3)
+    assert ended.out.count("(!)") == 1
+    assert "(!)" not in tight.out
+
+
+def test_doctor_says_what_holds_each_limit(proofbox: Proofbox) -> None:
+    """As the backend tells it, beside what is set and what code sees."""
+    backend = PlayedBackend(limits_seen(processes=100))
+    text = proofbox("doctor", over=backend).out
+    facts = proofbox("doctor", "--json", over=PlayedBackend(limits_seen(processes=100))).facts
+
+    assert re.search(r"processes +128 +100 +nothing\n", text)
+    assert facts["held_by"]["processes"] == "nothing"
+    assert (facts["configured"]["processes"], facts["seen"]) == (128, {"processes": 100})
+
+
+def test_limits_that_doctor_cannot_read_are_a_problem(proofbox: Proofbox) -> None:
+    """A sandbox that does not say what limits it has may have none."""
+    ended = proofbox("doctor", over=PlayedBackend(limits_seen()))
+
+    assert ended.status == 3
+    assert "problem: The limits that code sees could not be read." in ended.out
 
 
 def test_doctor_says_why_there_is_no_sandbox(proofbox: Proofbox) -> None:

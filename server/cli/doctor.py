@@ -9,14 +9,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from ...tools._context import App
-from ..sandbox import ProofboxError, Sandbox
+from ..sandbox import Limits, ProofboxError, Sandbox
 from ..settings import BackendName, Settings
 from .probes import LIMITS, PROBES, Probe
+
+_PAGE_BYTES = 1 << 16  # the largest that Linux has
 
 Outcome = Literal["refused", "got out", "errored"]
 
@@ -39,15 +41,28 @@ class Findings:
     python: str = ""
     findings: tuple[Finding, ...] = ()
     configured: Mapping[str, int] = field(default_factory=dict[str, int])
-    in_force: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])
+    seen: Mapping[str, int | None] = field(default_factory=dict[str, "int | None"])
+    held_by: Mapping[str, str] = field(default_factory=dict[str, str])
     problem: str = ""
 
     @property
     def exit_code(self) -> int:
-        if any(finding.outcome == "got out" for finding in self.findings):
+        if any(finding.outcome == "got out" for finding in self.findings) or self.loose:
             return 1
         proven = self.findings and all(one.outcome == "refused" for one in self.findings)
         return 0 if proven and not self.problem else 3
+
+    @property
+    def loose(self) -> tuple[str, ...]:
+        """Limits that code sees none of, or a looser one than is configured. Elsewhere they are not ours."""
+        if self.backend != "local":
+            return ()
+        # None where there is no limit; the size of a file system is rounded up to pages.
+        return tuple(
+            name
+            for name, seen in self.seen.items()
+            if seen is None or seen > self.configured[name] + _PAGE_BYTES
+        )
 
     def as_json(self) -> str:
         return json.dumps({"ok": self.exit_code == 0, **asdict(self)}, indent=2)
@@ -64,17 +79,21 @@ class Findings:
                 for one in self.findings
             )
         if self.configured:
-            lines.append("\nlimits of a sandbox")
-            lines.extend(f"  {name:<16} {value:>16,}" for name, value in self.configured.items())
-        if self.in_force:
-            lines.append("\nas code in it sees them (per process, but for disk space)")
+            lines.append(f"\n{'limits of a sandbox':<20} {'set':>15} {'seen by code':>15}  held by")
             lines.extend(
-                f"  {name:<20} {'not limited this way' if value is None else f'{value:,}'}"
-                for name, value in self.in_force.items()
+                f"  {name:<18} {value:>15,} {self._seen(name):>15}  {self.held_by.get(name, '?')}"
+                for name, value in self.configured.items()
             )
         if self.problem:
             lines.append(f"\nproblem: {self.problem}")
         return "\n".join(lines)
+
+    def _seen(self, name: str) -> str:
+        if name not in self.seen:
+            return "-"
+        value = self.seen[name]
+        words = "none" if value is None else f"{value:,}"
+        return f"{words} (!)" if name in self.loose else words
 
 
 async def examine(
@@ -88,11 +107,15 @@ async def examine(
         with _bait() as given:
             async with open_app() as app, app.sessions.lease("local", purpose="doctor") as lease:
                 findings = [await _attempt(lease.sandbox, probe, given) for probe in probes]
-                in_force = await _limits(lease.sandbox)
+                seen = await _limits(lease.sandbox)
+                held_by = dict(app.sessions.limits_held())
                 python = lease.sandbox.python
     except ProofboxError as error:
         return Findings(backend, why, configured=_configured(settings), problem=str(error))
-    return Findings(backend, why, python, tuple(findings), _configured(settings), in_force)
+    problem = "" if seen else "The limits that code sees could not be read."
+    return Findings(
+        backend, why, python, tuple(findings), _configured(settings), seen, held_by, problem
+    )
 
 
 def _why(settings: Settings) -> str:
@@ -165,7 +188,9 @@ async def _attempt(sandbox: Sandbox, probe: Probe, given: Mapping[str, object]) 
 
 
 async def _limits(sandbox: Sandbox) -> dict[str, int | None]:
-    return _answer((await sandbox.run_code(LIMITS, timeout=20)).stdout.text)
+    answer = _answer((await sandbox.run_code(LIMITS, timeout=20)).stdout.text)
+    known = {limit.name for limit in fields(Limits)}
+    return {name: value for name, value in answer.items() if name in known}
 
 
 def _answer(text: str) -> dict[str, Any]:

@@ -160,10 +160,10 @@ import json, os, resource
 def soft(name):
     value = resource.getrlimit(getattr(resource, name))[0]
     return None if value == resource.RLIM_INFINITY else value
-names = {'memory of a process': 'RLIMIT_AS', 'processes': 'RLIMIT_NPROC', 'file size': 'RLIMIT_FSIZE',
-         'open files': 'RLIMIT_NOFILE', 'processor seconds': 'RLIMIT_CPU'}
+names = {'memory_bytes': 'RLIMIT_DATA', 'processes': 'RLIMIT_NPROC', 'file_bytes': 'RLIMIT_FSIZE',
+         'open_files': 'RLIMIT_NOFILE', 'cpu_seconds': 'RLIMIT_CPU'}
 seen = {name: soft(constant) for name, constant in names.items()}
 disk = os.statvfs(os.path.expanduser('~'))
-seen['disk space'] = disk.f_frsize * disk.f_blocks
+seen['disk_bytes'] = disk.f_frsize * disk.f_blocks
 print(json.dumps(seen))
 """

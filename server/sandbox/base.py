@@ -306,6 +306,7 @@ class Sandbox(Protocol):
         deadline everything that the command started is killed.
 
         Raises:
+            InvalidInput: there is no directory `cwd`, or `env` cannot be set; nothing was started.
             SandboxUnavailable: the sandbox was lost.
         """
         ...
@@ -381,6 +382,12 @@ class Backend(Protocol):
             SandboxBusy: a quota or rate limit; nothing was created.
             SandboxRejected: a person must act (key, kernel setting); the message says what to do.
             SandboxUnavailable: it could not be started.
+        """
+        ...
+
+    def limits_held(self) -> Mapping[str, str]:
+        """What holds each limit (a field of `Limits`) of the sandboxes that are open, in words for a
+        person; empty while none is.
         """
         ...
 

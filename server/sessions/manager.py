@@ -1,7 +1,7 @@
 """The session manager: every sandbox is leased from here, and closed by here."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType

@@ -5,7 +5,8 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 import anyio
@@ -13,7 +14,7 @@ import e2b
 from e2b.sandbox.sandbox_api import SandboxNetworkOpts, SandboxQuery
 from e2b_code_interpreter import Context
 
-from ..base import SandboxRequest
+from ..base import Limits, SandboxRequest
 from ..errors import SandboxError, SandboxRejected, SandboxUnavailable
 from . import packages
 from .admission import Admission
@@ -113,6 +114,12 @@ class E2BBackend:
         except asyncio.CancelledError:
             maker.add_done_callback(self._discard)
             raise
+
+    def limits_held(self) -> Mapping[str, str]:
+        if not any(self._sandboxes.values()):
+            return {}
+        held = {field.name: "the E2B template, whatever is set here" for field in fields(Limits)}
+        return {**held, "output_bytes": "proofbox, for each stream of a call"}
 
     async def sweep(self) -> int:
         killed = 0

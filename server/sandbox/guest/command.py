@@ -19,6 +19,10 @@ class Command(Activity):
 
     def __init__(self, keeper: Keeper, message: Message) -> None:
         super().__init__(keeper, message)
+        cwd = message["cwd"]
+        if cwd and not _is_directory(cwd):
+            self._finish({"no_directory": True})
+            return
 
         def main(_connection: None) -> None:
             _execute(message)
@@ -38,6 +42,13 @@ class Command(Activity):
             self.keeper.forget_interpreters()
         self._stopped = self._stopped or why
         self.deadline = NO_DEADLINE
+
+
+def _is_directory(path: str) -> bool:
+    try:
+        return os.path.isdir(path)
+    except ValueError:  # a NUL, or half of a surrogate pair
+        return False
 
 
 def _execute(message: Message) -> NoReturn:

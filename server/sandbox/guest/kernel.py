@@ -100,9 +100,10 @@ class Shell(InteractiveShell):
         """Nothing: IPython would ask the user's exception for its text, and fail as that does."""
         return {}
 
-    def _tee(self, channel: str) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def _tee(self, channel: str) -> Generator[None, None, None]:
         """Nothing: IPython would keep everything that is printed, for as long as the session lives."""
-        return contextlib.nullcontext()
+        yield
 
     def enable_gui(self, gui: Any = None) -> None:
         """Nothing: there is no screen to integrate with."""

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from ..base import SandboxRequest
 from ..errors import ProofboxError, SandboxUnavailable
-from . import DEFAULT_PACKAGES, cgroups, environments, host
+from . import DEFAULT_PACKAGES, cgroups, environments, host, limits
 from .connection import Connection
 from .environments import Environment
 from .jail import Jail
@@ -90,6 +90,10 @@ class LocalBackend:
                 if last or not jail.worked:
                     raise
         raise AssertionError
+
+    def limits_held(self) -> Mapping[str, str]:
+        jails = [jail for jail in self._jails.values() if jail.alive]
+        return limits.held_by([jail.cgroup for jail in jails])
 
     async def sweep(self) -> int:
         await anyio.to_thread.run_sync(self._tidy)

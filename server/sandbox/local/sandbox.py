@@ -84,6 +84,8 @@ class LocalSandbox:
         call, message, _ = await self._request(
             {**request, "timeout": timeout}, b"", timeout, on_output
         )
+        if message.get("no_directory"):
+            raise InvalidInput(f"The command's directory {cwd!a} does not exist.")
         return answers.command_result(
             message, call, timeout=timeout, ran_out_of_memory=self._ran_out_of_memory
         )

@@ -36,7 +36,8 @@ def changed(before: Snapshot, after: Snapshot) -> list[ArtifactReport]:
 def _matters(info: FileInfo) -> bool:
     parts = info.path.removeprefix(f"{HOME}/").split("/")
     hidden = any(part.startswith(".") or part in _NOISE for part in parts)
-    return info.kind == "file" and not hidden
+    # A name with control characters could write lines of its own into the report.
+    return info.kind == "file" and not hidden and info.path.isprintable()
 
 
 def _name(path: str) -> str:

@@ -317,7 +317,7 @@ async def test_cancelling_the_call_cancels_the_code(app: App, backend: FakeBacke
 
 
 async def test_files_that_code_made_or_changed_are_listed() -> None:
-    """Not those that were there, nor hidden ones, nor caches."""
+    """Not those that were there, nor hidden ones, nor caches, nor names that are no plain text."""
 
     async def play(sandbox: PlayedSandbox, code: str, on_output: OnOutput) -> Execution:
         sandbox.files.update(dict.fromkeys(code.split(), code.encode()))
@@ -327,7 +327,9 @@ async def test_files_that_code_made_or_changed_are_listed() -> None:
         return " ".join(f"/home/user/{name}" for name in names)
 
     async with open_app(Settings(), backend=PlayedBackend(play)) as app:
-        first = await execute(app, files("a.csv", "b/c.png", ".cache/x", "__pycache__/y.pyc"))
+        first = await execute(
+            app, files("a.csv", "b/c.png", ".cache/x", "__pycache__/y.pyc", "d\x1b[31m")
+        )
         second = await execute(app, files("a.csv", "plot-1.png"), first.session_id)
         third = await execute(app, "/tmp/elsewhere", first.session_id)
 

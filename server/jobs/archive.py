@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
@@ -29,6 +30,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 # A long transaction makes the log long, and it would stay so.
 _LOG_BYTES = 4 * 1024**2
+_RETRY_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Archive:
             path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
         try:
-            self._prepare(migrations)
+            self._prepare_patiently(migrations, busy_seconds)
         except BaseException:
             self._connection.close()
             raise
@@ -159,6 +161,19 @@ class Archive:
     def _find(self, job_id: str, principal: str) -> Row | None:
         found = self._connection.execute(_GET, (job_id, principal)).fetchone()
         return None if found is None else Row(*found)
+
+    def _prepare_patiently(self, migrations: tuple[tuple[str, ...], ...], seconds: float) -> None:
+        # SQLite itself does not wait where two processes make the same new file: seen with 3.40.
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return self._prepare(migrations)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_RETRY_SECONDS)
 
     def _prepare(self, migrations: tuple[tuple[str, ...], ...]) -> None:
         # Read before it is set: to set it takes a lock that readers do not give way to.

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from fakes import VirtualClock, settle
+from session_calls import together
 
 from proofbox.server.jobs import (
     JobNotFound,
@@ -123,7 +124,7 @@ async def test_a_running_job_is_given_back_with_its_progress_when_the_time_is_ov
     async def wait() -> None:
         states.append(await jobs.wait("ann", job_id, 45))
 
-    async with anyio.create_task_group() as waiting:
+    async with together() as waiting:
         waiting.start_soon(wait)
         await clock.advance(44.9)
         early = list(states)
@@ -146,7 +147,7 @@ async def test_a_wait_ends_as_soon_as_the_job_does(jobs: Jobs, clock: VirtualClo
     async def wait() -> None:
         states.append(await ended(jobs, job_id))
 
-    async with anyio.create_task_group() as waiting:
+    async with together() as waiting:
         waiting.start_soon(wait)
         await settle()
         assert states == []
@@ -163,7 +164,7 @@ async def test_progress_is_told_while_waiting_but_seldom(jobs: Jobs, clock: Virt
     job_id = await jobs.start("ann", "benchmark", task)
     await task.started.wait()
 
-    async with anyio.create_task_group() as waiting:
+    async with together() as waiting:
 
         async def wait() -> None:
             await jobs.wait(
@@ -244,7 +245,7 @@ async def test_a_cleanup_that_takes_long_is_not_waited_for_forever(
     async def cancel() -> None:
         states.append(await jobs.cancel("ann", job_id))
 
-    async with anyio.create_task_group() as cancelling:
+    async with together() as cancelling:
         cancelling.start_soon(cancel)
         await clock.advance(9.9)
         assert states == []
@@ -273,7 +274,7 @@ async def test_a_cancelled_wait_leaves_the_job_alone(jobs: Jobs) -> None:
     task = Task()
     job_id = await jobs.start("ann", "benchmark", task)
 
-    async with anyio.create_task_group() as waiting:
+    async with together() as waiting:
         waiting.start_soon(ended, jobs, job_id)
         await settle()
         waiting.cancel_scope.cancel()
@@ -287,10 +288,9 @@ async def test_work_that_has_its_report_although_it_was_cancelled_is_finished(jo
 
     async def work(progress: Progress) -> Report:
         progress.report(1)
-        try:
+        with suppress(anyio.get_cancelled_exc_class()):
             await anyio.sleep_forever()
-        except anyio.get_cancelled_exc_class():
-            return {"partial": True}
+        return {"partial": True}
 
     job_id = await jobs.start("ann", "benchmark", work)
     await settle()
@@ -301,10 +301,14 @@ async def test_work_that_has_its_report_although_it_was_cancelled_is_finished(jo
 async def test_what_the_sandbox_did_is_told_as_it_is(jobs: Jobs) -> None:
     """Task groups wrap errors; the sentence for the caller is inside."""
 
+    async def refuse() -> None:
+        raise SandboxRejected("The key is wrong\udcff; set another.")
+
     async def work(progress: Progress) -> Report:
         progress.report(1)
-        async with anyio.create_task_group():
-            raise SandboxRejected("The key is wrong\udcff; set another.")
+        async with together() as tasks:
+            tasks.start_soon(refuse)
+        return {}
 
     state = await ended(jobs, await jobs.start("ann", "benchmark", work))
 
@@ -379,7 +383,7 @@ async def test_a_hundred_jobs_at_once_each_give_their_own_report(open_jobs: Open
         async def wait(number: int) -> None:
             states[number] = await ended(jobs, ids[number], f"user {number % 10}")
 
-        async with anyio.create_task_group() as waiting:
+        async with together() as waiting:
             for number in range(100):
                 waiting.start_soon(wait, number)
 
@@ -443,7 +447,7 @@ async def test_a_stop_writes_off_what_does_not_end(
             await stop.wait()
         stopped.set()
 
-    async with anyio.create_task_group() as server:
+    async with together() as server:
         server.start_soon(serve)
         await serving.wait()
         stop.set()
@@ -472,7 +476,7 @@ async def test_cancelling_the_server_interrupts_its_jobs(open_jobs: Open) -> Non
             serving.set()
             await anyio.sleep_forever()
 
-    async with anyio.create_task_group() as server:
+    async with together() as server:
         server.start_soon(serve)
         await serving.wait()
         server.cancel_scope.cancel()
@@ -514,7 +518,7 @@ async def test_slow_work_returns_a_job_that_can_be_asked_for(
     async def call() -> None:
         states.append(await run_or_job(jobs, "ann", "benchmark", task))
 
-    async with anyio.create_task_group() as calling:
+    async with together() as calling:
         calling.start_soon(call)
         await task.started.wait()
         task.progress.report(1, 2)
@@ -555,7 +559,7 @@ async def test_a_cancelled_call_takes_its_work_along_as_nobody_knows_the_id(jobs
     """It cleans up, and makes room for others."""
     tasks = [Task() for _ in range(4)]
 
-    async with anyio.create_task_group() as calling:
+    async with together() as calling:
         for task in tasks:
             calling.start_soon(run_or_job, jobs, "ann", "benchmark", task)
         await tasks[3].started.wait()
@@ -573,7 +577,7 @@ async def test_a_call_cancelled_after_its_job_was_handed_out_leaves_the_job(
     """Somebody has the id."""
     task = Task()
 
-    async with anyio.create_task_group() as calling:
+    async with together() as calling:
         state = await run_or_job(jobs, "ann", "benchmark", task, 0)
         calling.cancel_scope.cancel()
     task.go.set()
@@ -587,7 +591,7 @@ async def test_a_start_that_is_cancelled_while_it_writes_leaves_nothing_running(
     """The caller never learnt the id."""
     task = Task()
 
-    async with anyio.create_task_group() as calling:
+    async with together() as calling:
         calling.start_soon(jobs.start, "ann", "benchmark", task)
         await task.started.wait()
         calling.cancel_scope.cancel()

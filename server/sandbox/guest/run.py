@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-from . import children, interpreters
+from . import children, files, interpreters
 from .activity import Activity, receive
 from .wire import Message
 
@@ -29,6 +29,7 @@ class Run(Activity):
     def __init__(self, keeper: Keeper, message: Message, body: bytes) -> None:
         super().__init__(keeper, message)
         language = message["language"]
+        self._list: Message | None = message.get("list")
         self._lost = keeper.take_loss(language)
         self._interpreter = keeper.interpreter(language)
         self.child = self._interpreter.child
@@ -120,7 +121,8 @@ class Run(Activity):
         }
         details = _plain_details(said or {})
         loss = {"lost": lost or self._lost, "lost_before": self._lost}
-        self._finish({**answer, **details, **loss})
+        listing = files.serve({"op": "list", **self._list}, b"")[0] if self._list else {}
+        self._finish({**answer, **details, **loss, "entries": listing.get("entries")})
 
     def _child_ended(self) -> None:
         self._end_interpreter("ended")

@@ -19,6 +19,7 @@ from .sandbox import (
     Program,
     ProgramResult,
     ProgramRunner,
+    ProofboxError,
     SandboxError,
     SandboxUnavailable,
 )
@@ -111,7 +112,7 @@ async def _serve(
             try:
                 async with open_sandbox() as sandbox:
                     await _use(sandbox, queue, task, lanes, results)
-            except SandboxError as error:
+            except (SandboxError, InvalidInput) as error:
                 await _settle(queue, task, error, results)
 
 
@@ -159,7 +160,7 @@ async def _run_one(
 
 
 async def _settle(
-    queue: _Queue, task: _Task, error: SandboxError, results: ObjectSendStream[Ran]
+    queue: _Queue, task: _Task, error: ProofboxError, results: ObjectSendStream[Ran]
 ) -> None:
     """Give a program that lost its sandbox another chance, or give it up."""
     task.losses += 1

@@ -8,7 +8,7 @@ that we do not know what the code would have done.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Stream = Literal["stdout", "stderr"]
 OnOutput = Callable[[Stream, str], None]
@@ -153,7 +153,7 @@ class Cell:
 
     `mode` is `exec`, where the value of a last expression is kept apart, or `single`, where the value of
     every expression statement is printed as the interactive prompt prints it. `timeout` is in seconds,
-    None for the program's own.
+    None for the program's own. `may_raise`: the program goes on after an exception here.
     """
 
     code: str
@@ -161,6 +161,7 @@ class Cell:
     line: int = 1
     mode: Literal["exec", "single"] = "exec"
     timeout: float | None = None
+    may_raise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,9 @@ class CellResult:
 class ProgramResult:
     """What happened to a program, final: nothing that it started is alive.
 
-    `outcome` is `completed` only if every cell ran to its end (or the command exited with 0); otherwise
-    it is that of the cell that ended it, and `cells` has the results up to and including that one.
+    `outcome` is `completed` only if every cell ran to its end, or raised where it may (or the command
+    exited with 0); otherwise it is that of the cell that ended it, and `cells` has the results up to
+    and including that one.
     For a command `exit_code` is set where it exited, and `cells` has one entry with its output.
     """
 
@@ -235,6 +237,7 @@ class SandboxRequest:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+@runtime_checkable
 class ProgramRunner(Protocol):
     """What the workflows need of a sandbox."""
 

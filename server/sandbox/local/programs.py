@@ -59,16 +59,21 @@ async def _run_cells(
         timeout = min(left, cell.timeout) if cell.timeout is not None else left
         result = await _run_cell(connection, program, cell, timeout, ran_out_of_memory)
         done.append(result)
-        if result.outcome != "completed":
+        if not _may_go_on(cell, result):
             break
     last = done[-1] if done else CellResult("completed")
+    ended_well = not done or _may_go_on(program.cells[len(done) - 1], last)
     return ProgramResult(
         id=program.id,
-        outcome=last.outcome,
-        reason=last.reason,
+        outcome="completed" if ended_well else last.outcome,
+        reason="" if ended_well else last.reason,
         cells=tuple(done),
         seconds=time.monotonic() - began,
     )
+
+
+def _may_go_on(cell: Cell, result: CellResult) -> bool:
+    return result.outcome == "completed" or (cell.may_raise and result.outcome == "raised")
 
 
 async def _run_cell(

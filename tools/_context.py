@@ -1,6 +1,7 @@
 """What a tool can reach, and how it learns for whom it works."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
@@ -23,11 +24,12 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The lifespan context: one for the life of the server."""
+    """The lifespan context: one for the life of the server. `roots` are the folders that paths may name."""
 
     sessions: SessionManager
     artifacts: Artifacts = field(default_factory=Artifacts)
     news: News = field(default_factory=News)
+    roots: tuple[Path, ...] = ()
 
 
 def app_of(ctx: Context[App]) -> App:

@@ -101,6 +101,11 @@ class Lease:
         """The sandbox as it is now; another one after a replacement."""
         return self._watched
 
+    @property
+    def programs(self) -> ProgramRunner:
+        """The same sandbox as what the workflows need of it."""
+        return self._watched
+
     async def run(self, work: Callable[[Sandbox], Awaitable[T]]) -> T:
         """Do the work of this call: `work(sandbox)`.
 

@@ -54,9 +54,11 @@ def python(
 def bash(snippet: Snippet, around: Surroundings, name: str) -> Built:
     """Return the program for a shell snippet."""
     text, _ = shell.script(snippet)
-    env = {**around.env, **snippet.marks.env}
+    env = {"PIP_RETRIES": "0", **around.env, **snippet.marks.env}
     timeout = snippet.marks.timeout or around.timeout
-    return Built(Program(name, command=shell.command(text, around.token), env=env, timeout=timeout), 0)
+    return Built(
+        Program(name, command=shell.command(text, around.token), env=env, timeout=timeout), 0
+    )
 
 
 def yaml(snippet: Snippet, around: Surroundings, name: str) -> Built:

@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from . import docstrings, markdown, notebooks, rst
+from .choices import Format
 from .includes import Reader
 from .pages import Region, assemble
 from .snippet import Home, Page, Position, Problem
 from .source import decode, read
-
-Format = Literal["markdown", "mdx", "myst", "rst", "python", "notebook", "text"]
 
 FORMATS: tuple[str, ...] = get_args(Format)
 

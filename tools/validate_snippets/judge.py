@@ -37,7 +37,9 @@ class Judged:
         return self.kind in {"works", "works_with_setup", "expected_error"}
 
 
-def judge(snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str) -> Judged:
+def judge(
+    snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str
+) -> Judged:
     """Judge what became of a Python snippet's program."""
     wanted = len(built.program.cells)
     own = result.cells[built.before :]

@@ -17,7 +17,9 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
     line = snippet.position(places.get(ran.line, 1)).line if ran.line else None
     wanted_code = snippet.marks.exit_code
     if wanted_code is not None and result.exit_code == wanted_code and wanted_code != 0:
-        return Judged("expected_error", f"It exits with {wanted_code}, as its author says.", oracle=True)
+        return Judged(
+            "expected_error", f"It exits with {wanted_code}, as its author says.", oracle=True
+        )
     if result.outcome == "timed_out":
         return Judged("timeout", result.reason, line=line)
     if result.exit_code is None or result.outcome in {"killed", "out_of_memory", "output_limit"}:
@@ -27,9 +29,7 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
     return _of_outputs(snippet, ran, rules)
 
 
-def _of_failure(
-    result: ProgramResult, ran: shell.Ran, text: str, line: int | None
-) -> Judged:
+def _of_failure(result: ProgramResult, ran: shell.Ran, text: str, line: int | None) -> Judged:
     said = f"{ran.outputs.get(ran.line, '')}\n{ran.errors.get(ran.line, '')}"[-4000:]
     command = "\n".join(text.split("\n")[max(0, ran.line - 1) :])
     error = _text.last_line(ran.errors.get(ran.line, "")) or _text.last_line(said)

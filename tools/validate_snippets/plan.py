@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .aliases import imports_for
+from .choices import Mode
 from .names import analyse
 from .snippet import Home, Snippet
 
-Mode = Literal["auto", "isolated", "page"]
 Rung = Literal["alone", "author", "earlier", "touching", "page"]
 RUNGS: tuple[Rung, ...] = ("alone", "author", "earlier", "touching", "page")
 """From the least setup to the most.

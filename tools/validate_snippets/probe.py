@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...server.sandbox import Cell, InvalidInput, Program, ProgramResult
 from .build import Surroundings
@@ -10,7 +11,7 @@ from .build import Surroundings
 _CODE = """
 import json, platform, pkgutil, sys
 found = sorted({{m.name for m in pkgutil.iter_modules()}} | set(sys.stdlib_module_names))
-print({token!r} + json.dumps([platform.python_version(), found]))
+print({token!r} + json.dumps({{'python': platform.python_version(), 'modules': found}}))
 """
 
 
@@ -44,10 +45,10 @@ def read(results: Sequence[ProgramResult], token: str) -> Facts:
     python, modules = "", frozenset[str]()
     true: set[str] = set()
     for result in results:
-        if result.id == "facts" and result.cells:
+        if result.id == "facts" and result.outcome == "completed":
             said = result.cells[0].stdout.text.partition(token)[2]
-            version, names = json.loads(said) if said else ("", [])
-            python, modules = str(version), frozenset(map(str, names))
+            facts: dict[str, Any] = json.loads(said)
+            python, modules = str(facts["python"]), frozenset(map(str, facts["modules"]))
         elif result.id == "setup" and result.outcome != "completed":
             error = result.cells[-1].error if result.cells else None
             why = f"{error.name}: {error.value} (line {error.line})" if error else result.reason

@@ -145,7 +145,7 @@ def _rank(result: SnippetReport) -> tuple[int, int]:
 def run_report(files: list[FileReport]) -> SnippetsReport:
     """The report of a run."""
     results = [result for file in files for result in file.results]
-    counts = Counter(result.kind for result in results)
+    counts: Counter[Kind] = Counter(result.kind for result in results)
     # A file that could not be read has a verdict without a result.
     verdict = verdict_of([file.verdict for file in files])
     return SnippetsReport(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...server.sandbox import InvalidInput
-from .extract import SUFFIXES, Format, extract, format_of, module_name
+from .choices import Format, Mode
+from .extract import SUFFIXES, extract, format_of, module_name
 from .includes import read_within
-from .plan import Mode
 from .snippet import LineMap, Page, Position, Problem, Snippet, Span
 from .source import decode
 

@@ -2,14 +2,20 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import anyio
 
 from ...server import programs
-from ...server.sandbox import InvalidInput, Program, ProgramRunner, SandboxUnavailable
+from ...server.sandbox import (
+    Program,
+    ProgramResult,
+    ProgramRunner,
+    ProofboxError,
+    SandboxUnavailable,
+)
 from .. import _request
 from .._context import App
 from . import build, judge_shell, probe, unrun
@@ -67,11 +73,10 @@ async def run(
     ]
     validation = _Validation(app, who, request, cases, on_done)
     facts = await validation.finish() if cases else probe.Facts()
-    files = [
-        file_of(document, [_row(case, facts) for case in cases if case.document is document], app.roots)
-        for document in found
-    ]
-    report = run_report(files)
+    rows: dict[int, list[Row]] = {id(document): [] for document in found}
+    for case in cases:
+        rows[id(case.document)].append(_row(case))
+    report = run_report([file_of(document, rows[id(document)], app.roots) for document in found])
     return report.model_copy(
         update={
             "python": facts.python,
@@ -82,8 +87,7 @@ async def run(
     )
 
 
-def _row(case: _Case, facts: probe.Facts) -> Row:
-    del facts
+def _row(case: _Case) -> Row:
     judged = case.done or Judged("infra", "It was not judged.")
     return Row(case.snippet, judged, case.setup, case.id)
 
@@ -101,6 +105,7 @@ class _Validation:
         self._on_done = on_done
         self._ready = 0
         self.losses = 0
+        self._trouble: ProofboxError | None = None
         self._around = Surroundings(
             secrets.token_hex(16), request.env, request.setup, request.timeout_seconds
         )
@@ -129,15 +134,20 @@ class _Validation:
 
     async def _ask(self, cases: Sequence[_Case]) -> None:
         conditions = {case.snippet.marks.skip_if for case in cases} - {""}
-        results = {}
+        results: dict[str, ProgramResult] = {}
+        trouble: ProofboxError | None = None
         async with programs.run(
             probe.programs(self._around, conditions), self._sandbox, lanes=LANES
         ) as ended:
             async for ran in ended:
+                self.losses += ran.losses
                 if ran.result is None:
-                    # Nothing can be said of any snippet, so there is no report to give.
-                    raise SandboxUnavailable(ran.error)
-                results[ran.program.id] = ran.result
+                    trouble = self._trouble or SandboxUnavailable(ran.error)
+                else:
+                    results[ran.program.id] = ran.result
+        if trouble is not None:
+            # Nothing can be said of any snippet, so there is no report to give.
+            raise trouble
         self._facts = probe.read(list(results.values()), self._around.token)
 
     def _without_running(self, case: _Case) -> None:
@@ -153,7 +163,9 @@ class _Validation:
             if case.snippet.language in {"python", "pycon"}:
                 attempt = self._next(case)
                 if attempt is None:
-                    self._end(case, _most_telling(case.judged))
+                    told = _most_telling(case.judged)
+                    case.tried = case.tried[: told + 1]
+                    self._end(case, case.judged[told])
                 else:
                     case.tried.append(attempt)
 
@@ -173,21 +185,19 @@ class _Validation:
 
     async def _round(self, cases: Sequence[_Case]) -> None:
         waiting = {str(number): case for number, case in enumerate(cases)}
-        async with programs.run(
-            self._programs(waiting.items()), self._sandbox, lanes=LANES
-        ) as ended:
+        async with programs.run(self._programs(dict(waiting)), self._sandbox, lanes=LANES) as ended:
             async for ran in ended:
                 self.losses += ran.losses
                 case = waiting.pop(ran.program.id)
                 if ran.result is None:
                     self._end(case, Judged("infra", ran.error))
                 else:
-                    self._take(case, ran)
+                    self._take(case, ran.result)
         for case in waiting.values():
             self._end(case, Judged("infra", "Its program gave no result."))
 
-    def _programs(self, cases: Iterator[tuple[str, _Case]] | object) -> Iterator[Program]:
-        for name, case in list(cases):  # type: ignore[call-overload]
+    def _programs(self, cases: Mapping[str, _Case]) -> Iterator[Program]:
+        for name, case in cases.items():
             case.built = self._build(case, name)
             yield case.built.program
 
@@ -199,3 +209,52 @@ class _Validation:
             return build.bash(snippet, self._around, name)
         page = case.document.page.snippets
         return build.python(page, snippet.index, case.tried[-1], self._around, name)
+
+    def _take(self, case: _Case, result: ProgramResult) -> None:
+        """Judge a result: the case ends, or another attempt is due."""
+        token = self._around.token
+        snippet, built = case.snippet, case.built
+        if built is None:
+            raise RuntimeError("a result without a program")
+        if snippet.language == "yaml":
+            self._end(case, unrun.of_yaml(snippet, result))
+        elif snippet.language in {"bash", "console"}:
+            self._end(case, judge_shell.judge(snippet, result, DEFAULT_RULES, token))
+        else:
+            judged = judge(snippet, built, result, DEFAULT_RULES, token)
+            case.judged.append(judged)
+            if judged.passed:
+                self._end(case, _with_setup(judged, case.tried[-1]))
+
+    def _end(self, case: _Case, judged: Judged) -> None:
+        case.done = judged
+        self._ready += 1
+        self._on_done(self._ready, len(self._cases))
+
+    @asynccontextmanager
+    async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
+        sessions = self._app.sessions
+        packages = self._request.packages
+        try:
+            async with sessions.lease(self._who, packages=packages, purpose="snippets") as lease:
+                try:
+                    yield lease.programs
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await sessions.close_session(self._who, lease.session_id)
+        except ProofboxError as error:
+            self._trouble = error
+            raise
+
+
+def _with_setup(judged: Judged, attempt: Attempt) -> Judged:
+    needed = bool(attempt.before or attempt.imports)
+    return replace(judged, kind="works_with_setup") if needed and judged.kind == "works" else judged
+
+
+def _most_telling(judged: Sequence[Judged]) -> int:
+    """Which attempt to report: the first in which the snippet itself ran and had all names."""
+    for number, one in enumerate(judged):
+        if one.reached and not one.failure.missing:
+            return number
+    return next((n for n, one in enumerate(judged) if one.reached), 0)

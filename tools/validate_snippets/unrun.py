@@ -1,18 +1,19 @@
 """What is known of a snippet without running it."""
 
 import fnmatch
-import json
 import re
-import tomllib
 from collections.abc import Collection, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from ...server.sandbox import ProgramResult
+from . import data
 from .content import not_code
 from .hints import hints
 from .judge import Judged
 from .snippet import Snippet
 
+_JSON_COMMENT = re.compile(r"^\s*(?://|/\*|#)", re.MULTILINE)
 RUN = frozenset({"python", "pycon", "bash", "console", "yaml"})
 
 
@@ -88,20 +89,15 @@ def _of_language(snippet: Snippet) -> Judged | None:
 def _of_data(snippet: Snippet) -> Judged | None:
     if snippet.language not in {"json", "toml"}:
         return None
-    try:
-        if snippet.language == "json":
-            json.loads(snippet.code)
-        else:
-            tomllib.loads(snippet.code)
-    except (ValueError, RecursionError) as error:
-        if not snippet.code.strip() or "..." in snippet.code:
-            return Judged("not_code", "It leaves parts out, so it cannot be parsed.")
-        if snippet.language == "json" and re.search(r"^\s*(?://|/\*|#)", snippet.code, re.MULTILINE):
-            return Judged("language", "It is JSON with comments, which is not checked here.")
-        match = re.search(r"line (\d+)", str(error))
-        line = snippet.position(int(match[1]) if match else 1).line
-        return Judged("syntax", f"It is not valid {snippet.language}.", str(error), line)
-    return Judged("works")
+    error = data.error(snippet.language, snippet.code)
+    if error is None:
+        return Judged("works")
+    if error.placeholder:
+        return Judged("not_code", "It leaves parts out, so it cannot be parsed.")
+    if snippet.language == "json" and _JSON_COMMENT.search(snippet.code):
+        return Judged("language", "It is JSON with comments, which is not checked here.")
+    line = snippet.position(error.line).line
+    return Judged("syntax", f"It is not valid {snippet.language}.", error.message, line)
 
 
 def _of_content(snippet: Snippet) -> Judged | None:
@@ -115,10 +111,26 @@ def _of_content(snippet: Snippet) -> Judged | None:
         return None
     if reason := not_code(snippet.code):
         return Judged("not_code", reason)
-    if any(hint.kind == "interactive" and hint.what == "breakpoint" for hint in hints(snippet.code)):
+    if any(
+        hint.kind == "interactive" and hint.what == "breakpoint" for hint in hints(snippet.code)
+    ):
         return Judged("interactive", "It stops in a debugger, and here is nobody to go on.")
     return None
 
 
 def _shell_code(code: str) -> bool:
     return any(line.strip() and not line.lstrip().startswith("#") for line in code.split("\n"))
+
+
+def of_yaml(snippet: Snippet, result: ProgramResult) -> Judged:
+    """Judge what became of parsing a YAML document in the sandbox."""
+    if result.outcome == "completed":
+        return Judged("works")
+    error = result.cells[-1].error if result.cells else None
+    if error is None:
+        return Judged("unsafe", result.reason)
+    if error.name == "ModuleNotFoundError":
+        return Judged("needs_dependency", "To check it, name pyyaml in packages.")
+    match = re.search(r"line (\d+), column", error.value)
+    line = snippet.position(int(match[1]) if match else 1).line
+    return Judged("syntax", "It is not valid yaml.", error.value, line)

@@ -1,0 +1,313 @@
+"""Every kind of snippet over the real local backend, with its verdict and its line."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from proofbox.server.app import open_app
+from proofbox.server.sandbox import InvalidInput
+from proofbox.server.settings import Settings
+from proofbox.tools._context import App
+from proofbox.tools.validate_snippets.report import SnippetReport, SnippetsReport, render, shortened
+from proofbox.tools.validate_snippets.request import Item, SnippetsRequest
+from proofbox.tools.validate_snippets.run import run
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+async def app(local_cache: Path, tmp_path: Path) -> AsyncGenerator[App]:
+    """An App over the local backend; paths may name the temporary folder."""
+    settings = Settings(backend="local", cache_dir=local_cache)
+    async with open_app(settings, roots=(tmp_path,)) as app:
+        yield app
+
+
+def python(code: str, before: str = "") -> str:
+    """A Python block."""
+    return f"{before}\n```python\n{code}\n```\n"
+
+
+CASES = {
+    "prints what is shown": ("works", python("print(1 + 1)\n#> 2"), 0),
+    "prints something else": ("output_mismatch", python("x = 1\nprint(x)\n#> 2"), 3),
+    "asserts what is wrong": ("raises", python("x = 1\n\nassert False"), 3),
+    "leaves by os._exit": ("raises", python("import os\nos._exit(0)"), 0),
+    "leaves by sys.exit": ("raises", python("import sys\nsys.exit(0)\nassert False"), 2),
+    "closes all descriptors": ("raises", python("import os\nos.closerange(0, 99)\nassert 0"), 0),
+    "is no Python": ("syntax", python("x = 1\ndef f(:\n    pass"), 2),
+    "misses a name": ("raises", python("y = 1\nprint(nobody_defines_this)"), 2),
+    "defines for the next": ("works", python("zebra = 41"), 0),
+    "needs the one before": ("works_with_setup", python("print(zebra + 1)\n#> 42"), 0),
+    "uses a conventional name": ("works_with_setup", python("math.sqrt(4)"), 0),
+    "shows examples": ("works", "```pycon\n>>> 1 + 1\n2\n```\n", 0),
+    "shows a wrong example": ("output_mismatch", "```pycon\n>>> 1 + 1\n2\n>>> 2 + 2\n5\n```\n", 3),
+    "shows an exception": (
+        "expected_error",
+        "```pycon\n>>> {}['x']\nTraceback (most recent call last):\n  ...\nKeyError: 'x'\n>>> 2\n2\n```\n",
+        0,
+    ),
+    "shows an exception that is not": (
+        "output_mismatch",
+        "```pycon\n>>> int('1')\nTraceback (most recent call last):\n  ...\nValueError: no\n```\n",
+        1,
+    ),
+    "raises in an example": ("raises", "```pycon\n>>> x = 1\n>>> x.nope\n1\n```\n", 2),
+    "raises as it should": (
+        "expected_error",
+        python("int('x')", "<!-- proofbox: raises=ValueError -->"),
+        0,
+    ),
+    "does not raise as it should": (
+        "output_mismatch",
+        python("int('1')", "<!-- proofbox: raises=ValueError -->"),
+        0,
+    ),
+    "leaves where it should raise": (
+        "raises",
+        python("import os\nos._exit(0)", "<!-- proofbox: raises=* -->"),
+        0,
+    ),
+    "does not end": ("timeout", python("while True:\n    pass", "<!-- proofbox: timeout=1 -->"), 0),
+    "is killed": ("unsafe", python("import os\nos.kill(os.getpid(), 9)"), 0),
+    "wants the network": (
+        "needs_network",
+        python("import urllib.request\nurllib.request.urlopen('https://example.com')"),
+        2,
+    ),
+    "wants a key": ("needs_credentials", python("import os\nos.environ['MY_API_KEY']"), 2),
+    "wants a file": ("needs_file", python("open('data.csv').read()"), 1),
+    "wants a module": ("needs_dependency", python("import no_such_module_here"), 1),
+    "has a wrong submodule": ("raises", python("import json.nope"), 1),
+    "asks somebody": ("interactive", python("name = input('? ')"), 1),
+    "is left out by its author": (
+        "skipped_by_author",
+        python("1 / 0", '<!-- proofbox: skip reason="later" -->'),
+        0,
+    ),
+    "is no code": ("not_code", python("..."), 0),
+    "is of another language": ("language", "```rust\nfn main() {}\n```\n", 0),
+    "is valid JSON": ("works", '```json\n{"a": 1}\n```\n', 0),
+    "is broken JSON": ("syntax", '```json\n{"a": 1,\n "b": }\n```\n', 2),
+    "runs in a shell": ("works", "```bash\nfor i in 1 2; do\n  echo $i\ndone\n```\n", 0),
+    "shows a session": ("works", "```console\n$ echo hello\nhello\n```\n", 0),
+    "shows a wrong session": ("output_mismatch", "```console\n$ echo a\nb\n```\n", 2),
+    "fails in a shell unseen": ("raises", "```bash\nfalse && true\necho done\n```\n", 1),
+    "fails in a pipe": ("raises", "```bash\nfalse | cat\necho done\n```\n", 1),
+    "leaves a shell early": ("raises", "```bash\necho a\nexit 0\nfalse\n```\n", 2),
+    "is no shell": ("syntax", "```bash\necho a\nif true; then\n```\n", 2),
+}
+
+
+def page() -> tuple[str, dict[str, int]]:
+    """All cases on one page, and the line before each one's code."""
+    text = ""
+    lines: dict[str, int] = {}
+    for name, (_, block, _) in CASES.items():
+        text += f"\n## It {name}\n\n"
+        lines[name] = text.count("\n") + block[: block.index("```")].count("\n") + 1
+        text += block
+    return text, lines
+
+
+async def check(app: App, request: SnippetsRequest) -> tuple[SnippetsReport, list[SnippetReport]]:
+    """Validate; the report, and the results of its only file in the order of the page."""
+    with anyio.fail_after(120):
+        report = await run(app, "local", request)
+    (file,) = report.files
+    return report, sorted(file.results, key=lambda result: result.snippet_index)
+
+
+@pytest.mark.slow
+async def test_every_kind_is_told_from_the_others(app: App) -> None:
+    """Each with its verdict, and where something failed, the line of the document that did."""
+    text, lines = page()
+
+    report, results = await check(app, SnippetsRequest(text=text, timeout_seconds=20))
+
+    kinds = {name: result.kind for name, result in zip(CASES, results, strict=True)}
+    assert kinds == {name: kind for name, (kind, _, _) in CASES.items()}
+    for (name, (_, _, line)), result in zip(CASES.items(), results, strict=True):
+        if line:
+            assert (name, result.error_line) == (name, lines[name] + line)
+        assert result.line == lines[name] + 1
+        assert result.valid == (result.verdict == "passed")
+    assert report.verdict == "failed"
+    assert report.total_snippets == len(CASES)
+    assert report.valid_snippets == sum(result.valid for result in results)
+    ranks = [result.verdict for result in report.files[0].results]
+    assert ranks == sorted(ranks, key=["failed", "errored", "skipped", "passed"].index)
+    assert "<text>" in render(shortened(report, 5))
+
+
+async def test_setup_is_named_and_an_oracle_too(app: App) -> None:
+    """Who reads a pass can see how much it says."""
+    text = python("zebra = 1") + python("other = 2") + python("print(zebra)\n#> 1")
+
+    report, results = await check(app, SnippetsRequest(text=text))
+
+    assert report.verdict == "passed"
+    assert [result.had_oracle for result in results] == [False, False, True]
+    assert results[2].setup == ["snippet 0 (lines 3-3)"]
+    assert report.without_oracle == 2
+
+
+async def test_nothing_found_is_skipped_loudly(app: App) -> None:
+    """Zero snippets are no pass, and neither are snippets that were all skipped."""
+    none = await run(app, "local", SnippetsRequest(text="Only prose."))
+    skipped = await run(app, "local", SnippetsRequest(text=python("...")))
+
+    assert (none.verdict, skipped.verdict) == ("skipped", "skipped")
+    assert "NO SNIPPETS" in none.reason
+    assert "NOTHING was checked" in skipped.reason
+
+
+async def test_isolated_gives_a_snippet_nothing_of_its_page(app: App) -> None:
+    """The same page that passes by the ladder fails."""
+    text = python("zebra = 1") + python("print(zebra)")
+
+    _, isolated = await check(app, SnippetsRequest(text=text, mode="isolated"))
+    _, whole = await check(app, SnippetsRequest(text=text, mode="page"))
+
+    assert [result.kind for result in isolated] == ["works", "raises"]
+    assert [result.kind for result in whole] == ["works", "works_with_setup"]
+
+
+async def test_setup_and_env_of_the_project_reach_every_snippet(app: App, tmp_path: Path) -> None:
+    """From its pyproject.toml, with arguments on top; what `skip` names is left out."""
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.proofbox.snippets]\nenv = { A = '1', B = '1' }\nsetup = 'zebra = 1'\nskip = ['old/*']\n"
+    )
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "a.md").write_text(python("1 / 0"))
+    code = "import os\nprint(zebra, os.environ['A'], os.environ['B'])\n#> 1 1 2"
+    (tmp_path / "b.md").write_text(python(code))
+
+    report = await run(app, "local", SnippetsRequest(paths=(".",), env={"B": "2"}))
+
+    kinds = {file.file: file.results[0].kind for file in report.files}
+    assert kinds == {"b.md": "works", "old/a.md": "skipped_by_author"}
+    assert report.verdict == "passed"
+
+
+async def test_a_setup_that_fails_is_the_callers_mistake(app: App) -> None:
+    """No snippet is blamed for it."""
+    with pytest.raises(InvalidInput, match="ZeroDivisionError"):
+        await run(app, "local", SnippetsRequest(text=python("1"), setup="1 / 0"))
+
+
+async def test_packages_that_do_not_exist_are_the_callers_mistake(app: App) -> None:
+    """Said once, instead of a sandbox that fails under every snippet."""
+    request = SnippetsRequest(text=python("1"), packages=("../no-requirement",))
+
+    with pytest.raises(InvalidInput, match="no-requirement"):
+        await run(app, "local", request)
+
+
+async def test_raw_items_are_alone_and_keep_their_ids(app: App) -> None:
+    """What one defines, the next does not have; a fence in the code does not end it."""
+    items = (
+        Item("a", "zebra = 1"),
+        Item("b", "x = 1\nprint(zebra)"),
+        Item("c", 'text = """\n~~~\n```\n"""\nassert False'),
+    )
+
+    _, results = await check(app, SnippetsRequest(snippets=items))
+
+    assert [(one.id, one.kind, one.error_line) for one in results] == [
+        ("a", "works", None),
+        ("b", "raises", 2),
+        ("c", "raises", 5),
+    ]
+
+
+@pytest.mark.parametrize("path", ["../x.md", "/etc/passwd", "link.md", "link/x.md", "../*.md"])
+async def test_a_path_that_leads_out_is_refused(app: App, tmp_path: Path, path: str) -> None:
+    """By dots, from the root, or through links."""
+    (tmp_path / "link.md").symlink_to("/etc/hostname")
+    (tmp_path / "link").symlink_to("/etc")
+
+    with pytest.raises(InvalidInput, match="outside|upwards"):
+        await run(app, "local", SnippetsRequest(paths=(path,)))
+
+
+async def test_a_folder_is_read_without_what_its_links_lead_out_to(
+    app: App, tmp_path: Path
+) -> None:
+    """Only pages in it count, each once."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text(python("1"))
+    (tmp_path / "docs" / "b.md").symlink_to(ROOT / "README.md")
+
+    report = await run(app, "local", SnippetsRequest(paths=("docs", "docs/*.md")))
+
+    assert [file.file for file in report.files] == ["docs/a.md"]
+
+
+async def test_a_server_without_roots_reads_no_file(local_cache: Path) -> None:
+    """And says what to do."""
+    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+        with pytest.raises(InvalidInput, match="PROOFBOX_ROOTS"):
+            await run(app, "local", SnippetsRequest(paths=("README.md",)))
+
+
+async def test_one_kind_of_input_is_given(app: App) -> None:
+    """None and two are mistakes."""
+    for request in (SnippetsRequest(), SnippetsRequest(text="", paths=("a.md",))):
+        with pytest.raises(InvalidInput, match="exactly one"):
+            await run(app, "local", request)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("rm -rf {folder} ~/* /work /home /tmp/*", id="delete"),
+        pytest.param("echo broken > {folder}/kept\necho x > {folder}/new", id="write"),
+        pytest.param("pip install -U --no-input nothing-like-this", id="install"),
+        pytest.param("mkdir -p ~/.config\necho x >> ~/.bashrc\nkill -9 -1", id="home"),
+        pytest.param(
+            "curl -s http://127.0.0.1:{port}/ || wget http://127.0.0.1:{port}/", id="call"
+        ),
+    ],
+)
+async def test_shell_blocks_cannot_touch_this_machine(
+    app: App, tmp_path: Path, command: str
+) -> None:
+    """What a block would delete, write, install or call is not there for it."""
+    kept = tmp_path / "kept"
+    kept.write_text("whole")
+    called: list[object] = []
+
+    async def answer(stream: anyio.abc.SocketStream) -> None:
+        called.append(stream)
+        await stream.aclose()
+
+    async with (
+        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.serve, answer)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        text = f"```bash\n{command.format(folder=tmp_path, port=port)}\n```\n"
+        _, results = await check(app, SnippetsRequest(text=text))
+        tasks.cancel_scope.cancel()
+
+    assert len(results) == 1
+    assert not called
+    assert kept.read_text() == "whole"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]
+
+
+@pytest.mark.slow
+async def test_the_documents_of_this_repository_hold(local_cache: Path) -> None:
+    """Nothing in them is broken, and something was checked."""
+    settings = Settings(backend="local", cache_dir=local_cache)
+    async with open_app(settings, roots=(ROOT,)) as app:
+        with anyio.fail_after(240):
+            names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+            report = await run(app, "local", SnippetsRequest(paths=names))
+
+    assert report.verdict == "passed", render(report)

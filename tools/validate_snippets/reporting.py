@@ -1,0 +1,80 @@
+"""Put judgements into the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import _text
+from .judge import Judged
+from .plan import Attempt
+from .report import VERDICTS, FileReport, SnippetReport, file_report
+from .request import Document, display
+from .snippet import Page, Problem, Snippet
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A snippet, its judgement, and the attempt that it was judged by; `id` is a raw item's."""
+
+    snippet: Snippet
+    judged: Judged
+    attempt: Attempt | None = None
+    id: str | None = None
+
+
+def file_of(document: Document, rows: Sequence[Row], roots: Sequence[Path]) -> FileReport:
+    """Return the report of a document."""
+    if document.unreadable:
+        return FileReport(file=document.name, verdict="errored", reason=document.unreadable)
+    problems = [_problem(problem, roots) for problem in document.page.problems]
+    results = [_result(document.page, row) for row in rows]
+    return file_report(document.name, results, problems)
+
+
+def _problem(problem: Problem, roots: Sequence[Path]) -> str:
+    at = problem.position
+    return f"{display(at.file, roots)}:{at.line}: {problem.kind}: {problem.message}"
+
+
+def _result(page: Page, row: Row) -> SnippetReport:
+    snippet, judged = row.snippet, row.judged
+    verdict = VERDICTS[judged.kind]
+    return SnippetReport(
+        snippet_index=snippet.index,
+        id=row.id,
+        line=snippet.line,
+        column=snippet.column,
+        language=snippet.language,
+        verdict=verdict,
+        kind=judged.kind,
+        valid=verdict == "passed",
+        reason=_text.clean(judged.reason),
+        error=_text.clean(judged.error) or None,
+        error_line=judged.line,
+        error_text=_text_of(snippet, judged.line),
+        hint=_text.clean(judged.hint),
+        diff=_text.clean(judged.diff),
+        had_oracle=judged.oracle,
+        setup=_setup(page, row.attempt),
+        snippet=_text.clean(snippet.code),
+    )
+
+
+def _text_of(snippet: Snippet, line: int | None) -> str:
+    if line is None:
+        return ""
+    for number, text in enumerate(snippet.code.split("\n"), 1):
+        at = snippet.position(number)
+        if at.file == snippet.file and at.line == line:
+            return _text.clean(text)[:300]
+    return ""
+
+
+def _setup(page: Page, attempt: Attempt | None) -> list[str]:
+    if attempt is None:
+        return []
+    said = list(attempt.imports)
+    for index in attempt.before:
+        earlier = page.snippets[index]
+        said.append(f"snippet {index} (lines {earlier.line}-{earlier.end_line})")
+    return said

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -125,6 +126,48 @@ def run(settings: Settings, **given: Any) -> int:
 
 
 @cli.command()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--mode", default="auto", show_default=True,
+              type=click.Choice(["auto", "isolated", "page"]),
+              help="What may run before a snippet: what it needs, what its author says, all.")  # fmt: skip
+@click.option("-t", "--timeout", "timeout", default=30.0, show_default=True, help="Seconds a snippet.",
+              type=click.FloatRange(0, 600, min_open=True))  # fmt: skip
+@click.option("-p", "--package", "added", multiple=True, help="A requirement to add; repeatable.")
+@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
+@click.option("--setup", type=click.File("r", encoding="utf-8"),
+              help="File with Python to run before every Python snippet.")  # fmt: skip
+@click.option("--skip", multiple=True, metavar="PATTERN", help="FILES or FILE:LINE; repeatable.")
+@click.option("--on-errored", type=click.Choice(["fail", "pass"]), default="fail", show_default=True,
+              help="What it means if a sandbox fails; it is printed always.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@with_settings
+def snippets(settings: Settings, **given: Any) -> int:
+    """Run the examples in documentation: PATHS are files, folders or quoted patterns.
+
+    Exit code 0 only if nothing failed and something passed; 1 failed, 2 bad usage or input, 3 errored
+    (a sandbox failed), 4 skipped (nothing could be judged).
+    """
+    from .snippets import validate
+
+    return EXIT_CODES[
+        _in_event_loop(
+            lambda: validate(
+                settings,
+                paths=given["paths"],
+                mode=given["mode"],
+                packages=given["added"],
+                env=dict(_pair(item) for item in given["env"]),
+                setup=_read(given["setup"]) if given["setup"] else "",
+                skip=given["skip"],
+                timeout_seconds=given["timeout"],
+                as_json=given["as_json"],
+                ignore_errored=given["on_errored"] == "pass",
+            )
+        )
+    ]
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @with_settings
 def doctor(settings: Settings, *, as_json: bool) -> int:
@@ -169,9 +212,17 @@ def _serve_stdio(settings: Settings) -> int:
     from ..transports import serve_stdio
 
     _in_event_loop(
-        lambda: serve_stdio(lambda on_closed: create_server(settings, on_closed=on_closed))
+        lambda: serve_stdio(
+            lambda on_closed: create_server(settings, on_closed=on_closed, roots=_working_folder())
+        )
     )
     return PASSED
+
+
+def _working_folder() -> tuple[Path, ...]:
+    """Where whoever starts the server lets it read: hosts that start it anywhere mean nothing by it."""
+    here = Path.cwd()
+    return () if here in {Path(here.anchor), Path.home()} else (here,)
 
 
 def _in_event_loop(work: Callable[[], Awaitable[T]]) -> T:

@@ -25,6 +25,7 @@ from ..tools._context import App, News, principal
 from ..tools.close_session import close_session
 from ..tools.execute_code import execute_code
 from ..tools.read_artifact import read_artifact, read_whole
+from ..tools.validate_snippets.tool import validate_snippets
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
@@ -42,6 +43,8 @@ calculation, the plot or the command, and answer from what happened.
 execute_code runs Python (also bash and JavaScript) and returns a verdict with evidence: `passed`, \
 `failed` (the code did it), `errored` (the sandbox did; nothing is known about the code) or `skipped` \
 (nothing ran). Only `passed` is good.
+
+validate_snippets runs every example of a document or of a store of examples and finds the broken ones.
 
 A call without session_id starts in a fresh sandbox; its result has a session_id. Pass that to keep \
 variables and files over several calls. `session: reset` means that earlier state is gone.
@@ -75,6 +78,12 @@ TOOLS = (
         "Execute code",
         _hints(read_only=False, destructive=False, idempotent=False),
         {"anthropic/alwaysLoad": True, "anthropic/maxResultSizeChars": 60_000},
+    ),
+    _Registration(
+        validate_snippets,
+        "Validate snippets",
+        _hints(read_only=True, destructive=False, idempotent=True),
+        {"anthropic/maxResultSizeChars": 60_000},
     ),
     _Registration(
         read_artifact,

@@ -65,8 +65,8 @@ def test_every_command_it_names_exists() -> None:
     """A subcommand that was renamed would be found here."""
     from proofbox.server.cli.commands import cli
 
-    named = set(re.findall(r"\bproofbox (run|doctor|demo|serve)\b", README))
-    assert {"run", "doctor", "demo"} <= named <= set(cli.commands)
+    named = set(re.findall(r"\bproofbox (run|doctor|demo|serve|snippets)\b", README))
+    assert {"run", "doctor", "demo", "snippets"} <= named <= set(cli.commands)
 
 
 def test_there_is_one_command_for_the_job_and_one_for_the_tests() -> None:

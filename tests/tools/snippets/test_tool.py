@@ -1,0 +1,118 @@
+"""The tool as a client has it, and the command as a shell does."""
+
+import json
+import subprocess
+import sysconfig
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from fakes import FakeBackend
+from mcp import Client
+from mcp.types import TextContent
+
+from proofbox.server.app import create_server
+from proofbox.server.settings import Settings
+
+CONSOLE_SCRIPT = Path(sysconfig.get_path("scripts")) / "proofbox"
+GOOD = "```python\nprint(6 * 7)\n#> 42\n```\n"
+BAD = "```python\nimport json\n\njson.dump_s({})\n```\n"
+
+
+@pytest.fixture
+async def client(local_cache: Path, tmp_path: Path) -> AsyncGenerator[Client]:
+    """A client of a server over the local backend that may read the temporary folder."""
+    settings = Settings(backend="local", cache_dir=local_cache)
+    async with Client(create_server(settings, roots=(tmp_path,))) as client:
+        yield client
+
+
+async def test_a_client_gets_verdicts_as_text_and_as_data(client: Client, tmp_path: Path) -> None:
+    """Each stands alone, and names the line."""
+    (tmp_path / "page.md").write_text(GOOD + BAD)
+    told: list[str | None] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append(message)
+
+    result = await client.call_tool(
+        "validate_snippets", {"paths": ["page.md"]}, progress_callback=progress
+    )
+
+    facts: dict[str, Any] = result.structured_content or {}
+    (file,) = facts["files"]
+    (text,) = [block.text for block in result.content if isinstance(block, TextContent)]
+    assert (facts["verdict"], file["total_snippets"], file["valid_snippets"]) == ("failed", 2, 1)
+    assert [one["snippet_index"] for one in file["results"]] == [1, 0]
+    assert file["results"][0]["error_line"] == 8
+    assert file["results"][0]["error_text"] == "json.dump_s({})"
+    assert not file["results"][0]["valid"]
+    assert "page.md:8: failed, raises" in text
+    assert not result.is_error
+
+
+async def test_many_results_are_cut_with_their_number(client: Client) -> None:
+    """The worst stay, and the counts are of all."""
+    items = [{"id": str(n), "code": "1 / 0" if n == 59 else f"x = {n}"} for n in range(60)]
+
+    result = await client.call_tool("validate_snippets", {"snippets": items})
+
+    facts: dict[str, Any] = result.structured_content or {}
+    (file,) = facts["files"]
+    assert facts["counts"] == {"works": 59, "raises": 1}
+    assert (len(file["results"]), file["left_out"]) == (40, 20)
+    assert file["results"][0]["id"] == "59"
+
+
+async def test_a_path_outside_is_a_mistake_that_the_model_can_mend(client: Client) -> None:
+    """With advice, and without saying whether the file exists."""
+    result = await client.call_tool("validate_snippets", {"paths": ["/etc/passwd"]})
+
+    assert result.is_error
+    assert "outside the folders that may be read" in str(result.content)
+
+
+async def test_a_backend_without_programs_says_so(backend: FakeBackend) -> None:
+    """Nothing is substituted in silence, and the sandbox is closed."""
+    async with Client(create_server(Settings(), backend=backend)) as client:
+        result = await client.call_tool("validate_snippets", {"text": GOOD})
+
+        assert result.is_error
+        assert "PROOFBOX_BACKEND=local" in str(result.content)
+
+
+async def proofbox(folder: Path, *arguments: str) -> tuple[int, str]:
+    """Run the command in a folder; its exit code and what it printed."""
+    with anyio.fail_after(90):
+        ended = await anyio.run_process(
+            [str(CONSOLE_SCRIPT), "snippets", "--backend", "local", *arguments],
+            cwd=folder,
+            check=False,
+            stderr=subprocess.DEVNULL,
+        )
+    return ended.returncode, ended.stdout.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "status"), [(GOOD, 0), (GOOD + BAD, 1), ("prose", 4), ("```python\n...\n```\n", 4)]
+)
+async def test_the_exit_code_is_the_verdict(tmp_path: Path, text: str, status: int) -> None:
+    """0 only if nothing failed and something passed; with `--json` the same."""
+    (tmp_path / "page.md").write_text(text)
+
+    ended, out = await proofbox(tmp_path, "page.md", "--json")
+
+    assert ended == status
+    verdict = json.loads(out)["verdict"]
+    assert {0: "passed", 1: "failed", 4: "skipped"}[status] == verdict
+
+
+@pytest.mark.slow
+async def test_a_file_that_is_not_there_is_bad_usage(tmp_path: Path) -> None:
+    """Not a pass, and not a failure of the documentation."""
+    ended, _ = await proofbox(tmp_path, "nothing.md")
+
+    assert ended == 2

@@ -1,0 +1,132 @@
+"""The tool: arguments as a model gives them, and the report as it reads it."""
+
+from typing import Annotated
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult, TextContent
+from pydantic import BaseModel, Field
+
+from ...server.sandbox import ProofboxError
+from .. import _request
+from .._context import App, advice, app_of, principal
+from .._progress import Feed, reporting
+from . import report
+from .choices import Format, Mode
+from .report import SnippetsReport
+
+SHOWN_RESULTS = 40
+
+
+class RawSnippet(BaseModel):
+    """One example from a store of examples."""
+
+    id: str = Field(max_length=200)
+    code: Annotated[str, Field(max_length=_request.CODE_CHARACTERS)]
+    language: str = Field(default="python", max_length=40)
+
+
+def to_result(whole: SnippetsReport) -> CallToolResult:
+    """The report as the protocol has it, its worst results first and no more than a model can read."""
+    short = report.shortened(whole, SHOWN_RESULTS)
+    return CallToolResult(
+        content=[TextContent(text=report.render(short))],
+        structured_content=short.model_dump(mode="json", exclude_defaults=True),
+        is_error=short.verdict == "errored",
+    )
+
+
+async def validate_snippets(
+    ctx: Context[App],
+    paths: Annotated[
+        list[Annotated[str, Field(max_length=1000)]] | None,
+        Field(
+            max_length=200,
+            description="Files, folders or patterns like 'docs/**/*.md', inside the folders that the "
+            "server may read.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        Field(max_length=2_000_000, description="A document itself, instead of paths."),
+    ] = None,
+    format: Annotated[Format, Field(description="The format of text.")] = "markdown",
+    snippets: Annotated[
+        list[RawSnippet] | None,
+        Field(
+            max_length=1000, description="Raw items, instead of paths; each is checked by itself."
+        ),
+    ] = None,
+    mode: Annotated[
+        Mode,
+        Field(
+            description="auto: alone first, then with the least setup that makes it run. isolated: "
+            "only with what the author says. page: after all that stands before it."
+        ),
+    ] = "auto",
+    packages: Annotated[
+        list[Annotated[str, Field(max_length=200)]] | None,
+        Field(max_length=50, description="Python requirements that the snippets need."),
+    ] = None,
+    env: Annotated[
+        dict[str, str] | None,
+        Field(description="Environment variables for every snippet. The code can read them all."),
+    ] = None,
+    setup: Annotated[
+        str,
+        Field(
+            max_length=_request.CODE_CHARACTERS,
+            description="Python to run before every Python snippet.",
+        ),
+    ] = "",
+    skip: Annotated[
+        list[Annotated[str, Field(max_length=1000)]] | None,
+        Field(
+            max_length=500,
+            description="What to leave out: a pattern for files, FILE:LINE, or the id of a raw item.",
+        ),
+    ] = None,
+    timeout_seconds: Annotated[float, Field(gt=0, le=120, description="For each snippet.")] = 30.0,
+) -> Annotated[CallToolResult, SnippetsReport]:
+    """Run every code example of documentation in a sandbox and find those that are broken: each gets
+    a verdict, a kind, and the line of the document that failed, with shown against real output.
+
+    Use it before you publish, quote or store examples. Give exactly one of paths, text and snippets.
+    Python (blocks, `>>>` examples, notebooks, docstrings) and shell blocks run; JSON, TOML and YAML are
+    parsed. An example that needs earlier ones of its page gets the fewest that make it run; `setup` in
+    its result names them. verdict `failed` means that the example is broken: it raises, prints
+    something else than is shown, is no valid code or does not end. `skipped` means that it could not
+    be judged here (it needs the network, a key, a file, a package, a person, or its author skips it):
+    that is not a pass. `errored` means that the sandbox did it. There is no network, and nothing can
+    touch the user's machine. `had_oracle` tells whether output was compared, or it only ran.
+    """
+    app = app_of(ctx)
+    feed = Feed()
+
+    def on_done(done: int, total: int) -> None:
+        feed.started = True
+        feed.on_output("stdout", f"{done} of {total} snippets\n")
+
+    async def tell(elapsed: float, line: str) -> None:
+        await ctx.report_progress(round(elapsed, 3), message=line)
+
+    # What finds and judges snippets is needed by nobody who does not call this.
+    from .request import Item, SnippetsRequest
+    from .run import run
+
+    request = SnippetsRequest(
+        paths=tuple(paths or ()),
+        text=text,
+        format=format,
+        snippets=tuple(Item(one.id, one.code, one.language) for one in snippets or ()),
+        mode=mode,
+        packages=tuple(packages or ()),
+        env=env or {},
+        setup=setup,
+        skip=tuple(skip or ()),
+        timeout_seconds=timeout_seconds,
+    )
+    try:
+        async with reporting(feed, tell, lambda: app.news.line):
+            return to_result(await run(app, principal(), request, on_done))
+    except ProofboxError as error:
+        raise advice(error) from error

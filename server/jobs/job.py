@@ -107,13 +107,14 @@ class Job:
 
     @property
     def size(self) -> int:
-        return len(self.report or "")
+        return len((self.report or "").encode())
 
     async def do(self, work: Work) -> None:
         """Do the work, and note how it ended."""
         with self.scope:
             try:
-                self.report = json.dumps(await work(self.progress))
+                report = await work(self.progress)
+                self.report = _storable(json.dumps(report, ensure_ascii=False))
                 self.state = "finished"
             except Exception as error:  # noqa: BLE001 - a job's fault is its own, and is logged
                 self._fail(_only(error))

@@ -75,7 +75,8 @@ class LocalBackend:
             if request.shared:
                 await self._jail(environment, request, None)
         except ProofboxError as error:
-            logger.warning("Could not warm up the local sandbox: %s", error)
+            # Whoever needs the sandbox is told.
+            logger.info("Could not warm up the local sandbox: %s", error)
 
     async def create(self, request: SandboxRequest) -> LocalSandbox:
         environment = await self._environment(request)

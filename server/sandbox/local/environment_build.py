@@ -64,13 +64,14 @@ def prepare_home(home: Path) -> None:
         executable = not os.statvfs(home).f_flag & os.ST_NOEXEC
     except OSError as error:
         raise SandboxRejected(
-            f"The cache directory {home} cannot be made: {error.strerror}. Set XDG_CACHE_HOME to a "
-            "directory that you may write."
+            f"The cache directory {home} cannot be made: {error.strerror}. Set PROOFBOX_CACHE_DIR or "
+            "XDG_CACHE_HOME to a directory that you may write."
         ) from error
     if not writable or not executable:
         what = "is mounted noexec, so no package in it would load" if writable else "is read-only"
         raise SandboxRejected(
-            f"The cache directory {home} {what}. Set XDG_CACHE_HOME to another directory."
+            f"The cache directory {home} {what}. Set PROOFBOX_CACHE_DIR or XDG_CACHE_HOME to "
+            "another directory."
         )
 
 

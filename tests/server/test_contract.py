@@ -1,6 +1,5 @@
 """The contract suite on each backend; E2B through the stand-in, with the unmodified SDK."""
 
-import importlib.util
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
@@ -42,8 +41,6 @@ async def backend(backend_name: str, request: pytest.FixtureRequest) -> AsyncGen
         request.getfixturevalue("standin")
         backend: Backend = E2BBackend(api_key=API_KEY, create_rate=100)
     else:
-        if importlib.util.find_spec("proofbox.server.sandbox.local.backend") is None:
-            pytest.skip("no local backend yet")
         from proofbox.server.sandbox.local.backend import LocalBackend
 
         backend = LocalBackend(cache_dir=request.getfixturevalue("cache_dir"))

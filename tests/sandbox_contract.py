@@ -1005,6 +1005,18 @@ async def test_packages_that_are_none_are_refused(
         await create(SandboxRequest(owner="contract", packages=("not a requirement!",)))
 
 
+async def test_an_error_of_the_listener_is_its_own(sandbox: Sandbox) -> None:
+    """What `on_output` raises passes, the code is stopped, and the next call works."""
+
+    def listen(stream: Stream, text: str) -> None:
+        raise LookupError(text)
+
+    with anyio.fail_after(PATIENCE), pytest.raises(LookupError, match="said"):
+        await sandbox.run_code("print('said', flush=True)\nwhile True: pass", on_output=listen)
+
+    await assert_works(sandbox)
+
+
 async def test_a_backend_says_what_holds_each_limit(
     backend: Backend,
     create: Callable[[SandboxRequest], Awaitable[Sandbox]],

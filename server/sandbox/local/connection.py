@@ -28,7 +28,7 @@ LOST = (
 
 @dataclass
 class Call:
-    """One request under way and what has come back so far."""
+    """One request under way and what has come back so far. `failure` is what `on_output` raised."""
 
     number: int
     on_output: OnOutput | None
@@ -38,6 +38,7 @@ class Call:
     )
     tails: dict[Stream, bytes] = field(default_factory=dict[Stream, bytes])
     displays: list[tuple[bool, bytes]] = field(default_factory=list[tuple[bool, bytes]])
+    failure: Exception | None = None
     _decoders: dict[Stream, codecs.IncrementalDecoder] = field(
         default_factory=dict[Stream, codecs.IncrementalDecoder]
     )
@@ -63,7 +64,10 @@ class Call:
         if stream not in self._decoders:
             self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("replace")
         if text := self._decoders[stream].decode(body):
-            self.on_output(stream, text)
+            try:
+                self.on_output(stream, text)
+            except Exception as error:  # noqa: BLE001 - the caller's own, which goes back to it
+                self.on_output, self.failure = None, error
 
 
 class Connection(asyncio.Protocol):
@@ -116,6 +120,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             raise SandboxUnavailable(LOST, may_have_started=True)
         answer, content = done.result()
+        if call.failure is not None:
+            raise call.failure
         if reason := answer.get("not_started"):
             raise SandboxUnavailable(
                 f"The sandbox could not start a process: {reason}. The machine, or this user's other "
@@ -141,13 +147,16 @@ class Connection(asyncio.Protocol):
 
     async def _stop(self, call: Call) -> None:
         """The caller gave up: have the work stopped before that goes on."""
-        if self.transport is not None and not self.lost:
-            self.transport.write(wire.encode({"op": "cancel", "id": call.number}))
+        self._cancel(call)
         finished, _ = await asyncio.wait({call.done}, timeout=_BACKSTOP_SECONDS)
         if not finished:
             self.abort()
         elif not call.done.cancelled():
             call.done.exception()  # seen, so that asyncio does not complain
+
+    def _cancel(self, call: Call) -> None:
+        if self.transport is not None and not self.lost:
+            self.transport.write(wire.encode({"op": "cancel", "id": call.number}))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -157,7 +166,10 @@ class Connection(asyncio.Protocol):
             if not self._ready.done():
                 self._ready.set_result(message)
             elif self.call is not None and message.get("id") == self.call.number:
+                had_failed = self.call.failure is not None
                 self.call.take(message, body)
+                if self.call.failure is not None and not had_failed:
+                    self._cancel(self.call)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

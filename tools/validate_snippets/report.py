@@ -208,11 +208,14 @@ def render(report: SnippetsReport) -> str:
     python = f" (Python {report.python}, {report.duration_seconds:.3g} s)" if report.python else ""
     lines = [f"{report.verdict}: {report.reason}{python}"]
     for file in report.files:
-        lines += [f"{file.file}: {file.reason}"] if file.reason else []
+        lines += [f"{file.file}: {file.reason}"] if file.reason and not _is_empty(file) else []
         lines += [f"{problem}" for problem in file.problems]
         for result in file.results:
             lines += _lines(file.file, result) if result.verdict != "passed" else []
         lines += [f"{file.file}: {file.left_out} more results left out"] if file.left_out else []
+    if empty := [file.file for file in report.files if _is_empty(file)]:
+        names = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
+        lines.append(f"no snippet was found in {len(empty)} of the files: {names}")
     if report.files_left_out:
         lines.append(f"{report.files_left_out} more files left out")
     if report.counts:
@@ -223,6 +226,10 @@ def render(report: SnippetsReport) -> str:
     if report.lost_sandboxes:
         lines.append(f"sandboxes lost on the way: {report.lost_sandboxes}")
     return "\n".join(lines)
+
+
+def _is_empty(file: FileReport) -> bool:
+    return file.verdict == "skipped" and not file.total_snippets
 
 
 def _lines(file: str, result: SnippetReport) -> list[str]:

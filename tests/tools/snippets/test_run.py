@@ -246,6 +246,18 @@ async def test_a_folder_is_read_without_what_its_links_lead_out_to(
     assert [file.file for file in report.files] == ["docs/a.md"]
 
 
+async def test_files_without_snippets_are_named_together(app: App, tmp_path: Path) -> None:
+    """They are no failure, and nobody can take them for checked."""
+    (tmp_path / "a.md").write_text(python("1"))
+    for name in ("b.md", "c.md"):
+        (tmp_path / name).write_text("Only prose.")
+
+    report = await run(app, "local", SnippetsRequest(paths=(".",)))
+
+    assert report.verdict == "passed"
+    assert "no snippet was found in 2 of the files: b.md, c.md" in render(report)
+
+
 async def test_a_server_without_roots_reads_no_file(local_cache: Path) -> None:
     """And says what to do."""
     async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:

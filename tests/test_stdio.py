@@ -168,3 +168,20 @@ def test_a_setting_that_cannot_be_used_stops_the_start_with_a_sentence(variable:
     assert done.stdout == ""
     assert done.stderr.startswith(f"proofbox: {variable}")
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_working_folder_that_is_gone_is_no_root_and_no_crash(tmp_path: Path) -> None:
+    """Hosts start servers in folders that may have been removed since."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone} && rmdir {gone} && exec {CONSOLE_SCRIPT}"
+
+    ended = subprocess.run(
+        ["/bin/sh", "-c", command],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")

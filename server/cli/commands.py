@@ -221,7 +221,10 @@ def _serve_stdio(settings: Settings) -> int:
 
 def _working_folder() -> tuple[Path, ...]:
     """Where whoever starts the server lets it read: hosts that start it anywhere mean nothing by it."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError:
+        return ()  # it has been removed
     return () if here in {Path(here.anchor), Path.home()} else (here,)
 
 

@@ -110,7 +110,7 @@ async def examine(
                 seen = await _limits(lease.sandbox)
                 held_by = dict(app.sessions.limits_held())
                 python = lease.sandbox.python
-    except ProofboxError as error:
+    except (ProofboxError, OSError) as error:
         return Findings(backend, why, configured=_configured(settings), problem=str(error))
     problem = "" if seen else "The limits that code sees could not be read."
     return Findings(

@@ -138,6 +138,23 @@ async def test_a_running_job_is_given_back_with_its_progress_when_the_time_is_ov
     assert not task.cleaned.is_set()
 
 
+async def test_a_short_wait_is_no_longer_than_it_was_asked_to_be(
+    jobs: Jobs, clock: VirtualClock
+) -> None:
+    """However seldom it looks."""
+    job_id = await jobs.start("ann", "benchmark", Task())
+
+    states: list[JobState] = []
+
+    async def wait() -> None:
+        states.append(await jobs.wait("ann", job_id, 0.6))
+
+    async with together() as waiting:
+        waiting.start_soon(wait)
+        await clock.advance(0.7)
+        assert [state.state for state in states] == ["running"]
+
+
 async def test_a_wait_ends_as_soon_as_the_job_does(jobs: Jobs, clock: VirtualClock) -> None:
     """No time passes."""
     task = Task()
@@ -255,6 +272,47 @@ async def test_a_cleanup_that_takes_long_is_not_waited_for_forever(
     assert "cleaning up" in states[0].reason
     slow.set()
     assert (await ended(jobs, job_id)).state == "cancelled"
+
+
+async def test_work_that_answers_a_cancellation_with_an_error_was_cancelled(
+    jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a sandbox does that is closed under a call; what else it raises is logged."""
+
+    async def work(progress: Progress) -> Report:
+        progress.report(1)
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            raise KeyError("of the cleanup") from None
+        return {}
+
+    job_id = await jobs.start("ann", "benchmark", work)
+    await settle()
+
+    state = await jobs.cancel("ann", job_id)
+
+    assert (state.state, state.reason) == ("cancelled", "It was cancelled.")
+    assert "of the cleanup" in caplog.text
+
+
+async def test_a_stop_during_a_cancellation_does_not_rename_it(open_jobs: Open) -> None:
+    """What came first is why it ended."""
+    slow = anyio.Event()
+    task = Task(slow=slow)
+
+    async def let_go() -> None:
+        await settle()
+        slow.set()
+
+    async with together() as tasks, open_jobs(cancel_seconds=0) as jobs:
+        job_id = await jobs.start("ann", "benchmark", task)
+        await task.started.wait()
+        await jobs.cancel("ann", job_id)
+        tasks.start_soon(let_go)
+
+    async with open_jobs() as jobs:
+        assert (await jobs.wait("ann", job_id)).state == "cancelled"
 
 
 async def test_cancelling_what_has_ended_changes_nothing(jobs: Jobs) -> None:

@@ -14,7 +14,7 @@ import pytest
 from fakes import VirtualClock
 
 from proofbox.server.jobs import JobNotFound, Jobs, JobSettings, JobState, Progress, Report
-from proofbox.server.jobs.archive import MIGRATIONS, Archive
+from proofbox.server.jobs.archive import MIGRATIONS, Archive, Row
 
 DAY = 86_400.0
 HANG_SECONDS = 30
@@ -411,6 +411,18 @@ async def test_progress_and_end_are_seen_by_others(make: MakeJobs, clock: Virtua
 
     assert (seen.state, seen.done, seen.total, seen.message) == ("running", 3, 9, "three")
     assert ended.report == {"verdict": "passed"}
+
+
+async def test_a_late_sign_of_life_does_not_undo_an_end(make: MakeJobs, path: Path) -> None:
+    """Two writes of one process may arrive in either order."""
+    async with make() as jobs:
+        job_id = await finish(jobs)
+        late = Row(job_id, "", "bench", "running", 0, None, "", "", 0, 1.0, 9e9, "", 1, "", None)
+
+        with closing(Archive(path, busy_seconds=1)) as archive:
+            archive.put([late])
+
+    assert query(path, "SELECT state, done FROM jobs") == [("finished", 1)]
 
 
 async def test_a_job_can_be_cancelled_from_another_process(

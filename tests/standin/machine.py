@@ -91,15 +91,17 @@ class Machine:
                 arguments += ["--symlink", os.readlink(top), top]
             elif os.path.isdir(top):
                 arguments += ["--ro-bind", top, top]
+        # Before the prefixes: a virtual environment may lie below /tmp.
+        arguments += ["--perms", "0755", "--dir", "/home"]
+        for place in ("/tmp", HOME):
+            arguments += ["--perms", "1777", "--size", str(self.size.disk), "--tmpfs", place]
         for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
             for parent in reversed(Path(prefix).parents[:-1]):
                 arguments += ["--perms", "0755", "--dir", str(parent)]
             arguments += ["--ro-bind", prefix, prefix]
-        for parent in ("/opt", "/run", "/home"):
+        for parent in ("/opt", "/run"):
             arguments += ["--perms", "0755", "--dir", parent]
         arguments += ["--ro-bind", str(IMAGE), "/opt/standin", "--proc", "/proc", "--dev", "/dev"]
-        for place in ("/tmp", HOME):
-            arguments += ["--perms", "1777", "--size", str(self.size.disk), "--tmpfs", place]
         return [*arguments, "--bind", str(self.folder), "/run/standin", "--"]
 
     def set_network(self, *, index: bool) -> None:

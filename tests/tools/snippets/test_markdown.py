@@ -4,7 +4,8 @@ from textwrap import dedent
 
 import pytest
 
-from proofbox.tools.validate_snippets.extract import Format, extract
+from proofbox.tools.validate_snippets.choices import Format
+from proofbox.tools.validate_snippets.extract import extract
 from proofbox.tools.validate_snippets.snippet import Page
 
 FENCE = "```"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from proofbox.tools.validate_snippets.extract import Format, extract
+from proofbox.tools.validate_snippets.choices import Format
+from proofbox.tools.validate_snippets.extract import extract
 from proofbox.tools.validate_snippets.snippet import Marks, Snippet
 
 CODE = "```python\nx = 1\n```\n"

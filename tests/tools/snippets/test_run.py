@@ -305,9 +305,9 @@ async def test_shell_blocks_cannot_touch_this_machine(
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
         text = f"```bash\n{command.format(folder=tmp_path, port=port)}\n```\n"
         _, results = await check(app, SnippetsRequest(text=text))
+        assert len(results) == 1
         tasks.cancel_scope.cancel()
 
-    assert len(results) == 1
     assert not called
     assert kept.read_text() == "whole"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept"]

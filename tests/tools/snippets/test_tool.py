@@ -34,11 +34,12 @@ async def test_a_client_gets_verdicts_as_text_and_as_data(client: Client, tmp_pa
     (tmp_path / "page.md").write_text(GOOD + BAD)
     told: list[str | None] = []
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        del progress, total
         told.append(message)
 
     result = await client.call_tool(
-        "validate_snippets", {"paths": ["page.md"]}, progress_callback=progress
+        "validate_snippets", {"paths": ["page.md"]}, progress_callback=hear
     )
 
     facts: dict[str, Any] = result.structured_content or {}

@@ -14,7 +14,8 @@ LIMITS = Limits(memory_bytes=1024**3, processes=100, disk_bytes=64 * 1024**2)
 EXPECTED = {"local": Expected(own_exit="exited"), "e2b": Expected(own_exit="killed")}
 
 
-@pytest.fixture(params=["local", "e2b"])
+# The stand-in starts a real ipykernel for each sandbox.
+@pytest.fixture(params=["local", pytest.param("e2b", marks=pytest.mark.slow)])
 def backend_name(request: pytest.FixtureRequest) -> str:
     """Which backend the test is about."""
     return request.param

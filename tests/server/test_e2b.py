@@ -10,6 +10,9 @@ from proofbox.server.sandbox import (
 )
 from proofbox.server.sandbox.e2b import E2BSandbox
 
+# The stand-in starts a real ipykernel for each sandbox.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("fault", "may_have_started"),

@@ -14,6 +14,9 @@ from proofbox.server.sandbox import (
 from proofbox.server.sandbox.e2b import E2BBackend, E2BSandbox
 from proofbox.server.sandbox.e2b.replica import Replica
 
+# The stand-in starts a real ipykernel for each sandbox.
+pytestmark = pytest.mark.slow
+
 REQUEST = SandboxRequest(owner="somebody", labels={"purpose": "test"})
 
 

@@ -40,7 +40,12 @@ async def test_clients_of_both_eras_are_served_until_a_signal_ends_it(
         for era in eras:
             async with Client(url, mode=era) as client:
                 tools = [tool.name for tool in (await client.list_tools()).tools]
-                assert "execute_code" in tools
+                assert tools == [
+                    "execute_code",
+                    "read_artifact",
+                    "close_session",
+                    "validate_snippets",
+                ]
         async with httpx2.AsyncClient() as http:
             foreign = await http.post(url, headers={"Host": "evil.example"}, json={})
         server.send_signal(signal.SIGTERM)

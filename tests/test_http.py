@@ -42,9 +42,9 @@ async def test_clients_of_both_eras_are_served_until_a_signal_ends_it(
                 tools = [tool.name for tool in (await client.list_tools()).tools]
                 assert tools == [
                     "execute_code",
+                    "validate_snippets",
                     "read_artifact",
                     "close_session",
-                    "validate_snippets",
                 ]
         async with httpx2.AsyncClient() as http:
             foreign = await http.post(url, headers={"Host": "evil.example"}, json={})

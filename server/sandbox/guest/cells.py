@@ -12,14 +12,13 @@ import builtins
 import inspect
 import linecache
 import os
-import random
 import resource
 import signal
 import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from . import tracebacks, wire
+from . import randomness, tracebacks, wire
 
 if TYPE_CHECKING:
     import socket
@@ -59,10 +58,7 @@ def _forget_the_shell() -> None:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.switch_backend("agg")
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    randomness.reseed()
 
 
 class _Runner:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import builtins
 import contextlib
 import os
-import random
 import signal
 import sys
 import warnings
@@ -28,7 +27,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
 
-from . import rich, tracebacks, wire
+from . import randomness, rich, tracebacks, wire
 from .wire import Message
 
 if TYPE_CHECKING:
@@ -208,11 +207,7 @@ def serve(connection: socket.socket, shell: Shell) -> NoReturn:
 
 
 def _become_a_session(shell: Shell) -> None:
-    # Forks of one interpreter would otherwise draw the same random numbers.
-    random.seed()
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    randomness.reseed()
     builtins.input = _no_input
     sys.path.insert(0, "")
     # The first cell touches two thousand pages that the fork shares; better now than when it is waited for.

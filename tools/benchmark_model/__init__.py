@@ -1,0 +1,1 @@
+"""Which model writes code that works: tasks, answers, verdicts and what they say."""

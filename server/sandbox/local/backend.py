@@ -16,9 +16,9 @@ import anyio
 import anyio.to_thread
 
 from ..base import SandboxRequest
+from ..driving.connection import Connection
 from ..errors import ProofboxError, SandboxUnavailable
 from . import DEFAULT_PACKAGES, cgroups, environments, host, limits
-from .connection import Connection
 from .environments import Environment
 from .jail import Jail
 from .sandbox import LocalSandbox

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..base import Limits
+from ..driving.connection import Connection, connect
 from ..errors import SandboxUnavailable
 from . import launch, plan
 from .cgroups import Cgroup
-from .connection import Connection, connect
 from .environments import Environment
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from typing import Any
 import anyio
 
 from ..base import CommandResult, Execution, FileInfo, OnOutput, Program, ProgramResult
+from ..driving import answers, programs
+from ..driving.connection import LOST, Call, Connection, check_environment, encode_code
 from ..errors import InvalidInput, SandboxUnavailable
-from . import answers, programs
-from .connection import LOST, Call, Connection, check_environment, encode_code
 
 _CHUNK = 1024**2
 _AHEAD_SECONDS = 0.05

@@ -1,4 +1,4 @@
-"""One program in a jail: a session of its own that ends with it."""
+"""One program in a sandbox: a session of its own that ends with it."""
 
 import time
 from collections.abc import Awaitable, Callable

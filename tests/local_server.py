@@ -4,6 +4,7 @@ Run as `python local_server.py CACHE`. It prints `creating` when it begins to st
 when four sessions are busy in it, then waits to be killed.
 """
 
+import signal
 import sys
 from pathlib import Path
 
@@ -53,4 +54,5 @@ async def _work(sandbox: Sandbox, started: anyio.Semaphore) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
     anyio.run(main)

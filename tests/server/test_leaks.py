@@ -232,7 +232,7 @@ async def test_a_dead_server_leaves_no_process(
         seen |= children_of(server.pid)
 
         server.send_signal(number)
-        server.wait()
+        server.wait(30)
         all_gone = await gone(seen)
 
     assert len(seen) >= (1 if moment == "creating" else 20)

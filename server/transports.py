@@ -2,9 +2,12 @@
 
 import logging
 import os
+import select
 import signal
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -15,39 +18,83 @@ logger = logging.getLogger(__name__)
 # Longer than the close of a sandbox may take, so that none is left; hosts kill us sooner if at all.
 CLOSE_SECONDS = 12.0
 
+# How soon a client that closed only our stdout is noticed.
+HANG_UP_SECONDS = 1.0
+_HUNG_UP = 128 + 13  # SIGPIPE, which Windows does not have
+
 Build = Callable[[Callable[[], None]], MCPServer[Any]]
 """Makes the server; what it is given must be called once everything has been cleaned up."""
 
+End = Callable[[int], Awaitable[None]]
+"""Ends the process with this status once everything has been cleaned up."""
+
 
 async def serve_stdio(build: Build) -> None:
-    """Serve one client on stdin and stdout until stdin ends. A signal ends the process, with the
-    status that a shell would show (143 for SIGTERM, 130 for SIGINT), after everything is closed.
+    """Serve one client on stdin and stdout until stdin ends. A signal, or a client that takes no more
+    answers, ends the process after everything is closed, with the status that a shell would show
+    (143 for SIGTERM, 130 for SIGINT, 141 as for SIGPIPE).
     """
     closed = anyio.Event()
     server = build(closed.set)
     serving = anyio.CancelScope()
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(_end_on_signal, serving, closed)
-        with serving:
-            await server.run_stdio_async()
-        tasks.cancel_scope.cancel()
+
+    async def end(status: int) -> None:
+        serving.cancel()
+        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+            await closed.wait()
+        logging.shutdown()
+        # The thread that reads stdin cannot be woken, so an orderly return would hang.
+        os._exit(status)
+
+    # While it serves, the SDK keeps the wire to itself and has stderr in the place of stdout.
+    with _duplicate(1) as wire:
+        async with anyio.create_task_group() as tasks:
+            # Windows has neither; there the end of stdin must do.
+            if sys.platform != "win32":
+                await tasks.start(_end_on_signal, end)
+                if wire is not None:
+                    tasks.start_soon(_end_on_hang_up, wire, end)
+            with serving:
+                try:
+                    await server.run_stdio_async()
+                except* OSError:
+                    # Only the wire can raise it here, and stdin alone has a silent end.
+                    await end(_HUNG_UP)
+            tasks.cancel_scope.cancel()
 
 
 async def _end_on_signal(
-    serving: anyio.CancelScope,
-    closed: anyio.Event,
-    *,
-    task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    end: End, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    # A terminal that goes away sends SIGHUP.
+    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    with anyio.open_signal_receiver(*ends) as signals:
         task_status.started()
         async for number in signals:
-            serving.cancel()
-            with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                await closed.wait()
-            logging.shutdown()
-            # The thread that reads stdin cannot be woken, so an orderly return would hang.
-            os._exit(128 + number)
+            await end(128 + number)
+
+
+async def _end_on_hang_up(wire: int, end: End) -> None:
+    """A client may close our stdout and keep stdin open, and no read of ours would ever notice."""
+    poll = select.poll()
+    poll.register(wire, 0)  # errors and hang-ups are told unasked
+    while not poll.poll(0):
+        await anyio.sleep(HANG_UP_SECONDS)
+    await end(_HUNG_UP)
+
+
+@contextmanager
+def _duplicate(descriptor: int) -> Generator[int | None]:
+    """A second descriptor of the same file, None where there is none."""
+    try:
+        copy = os.dup(descriptor)
+    except OSError:
+        yield None
+        return
+    try:
+        yield copy
+    finally:
+        os.close(copy)
 
 
 async def serve_http(server: MCPServer[Any], listener: socket.socket) -> None:

@@ -18,6 +18,10 @@ from mcp import Client, StdioServerParameters
 
 SERVER = Path(__file__).with_name("stdio_server.py")
 CONSOLE_SCRIPT = Path(sysconfig.get_path("scripts")) / "proofbox"
+OPENING = b"""\
+{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25", \
+"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}
+"""
 
 
 class Wire:
@@ -44,9 +48,7 @@ class Wire:
 
     async def start_a_call_that_waits(self) -> None:
         """Shake hands, call, and return once the code runs."""
-        client = {"name": "test", "version": "1"}
-        opening = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
-        await self.send({"id": 1, "method": "initialize", "params": opening})
+        await self._stdin.send(OPENING)
         assert (await self.receive())["id"] == 1
         await self.send({"method": "notifications/initialized"})
         call = {"name": "execute_code", "arguments": {"code": "wait"}}
@@ -99,6 +101,45 @@ async def test_a_signal_ends_the_server_with_everything_closed(
     assert (ended, witness.read_text()) == (status, "open: 0")
 
 
+def test_a_client_that_takes_no_more_answers_ends_the_server_with_everything_closed(
+    tmp_path: Path,
+) -> None:
+    """Though stdin stays open; the status is that of a broken pipe."""
+    witness = tmp_path / "witness"
+    environment = {**os.environ, "PYTHONPATH": str(SERVER.parent)}
+    with subprocess.Popen(
+        [sys.executable, str(SERVER), str(witness)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        bufsize=0,
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(OPENING)
+        assert b"proofbox" in server.stdout.readline()
+        server.stdout.close()
+        try:
+            status = server.wait(60)
+        finally:
+            server.kill()
+
+    assert (status, witness.read_text()) == (141, "open: 0")
+
+
+async def test_an_answer_that_cannot_be_written_is_no_crash(tmp_path: Path) -> None:
+    """A client that dies closes both ends at once, perhaps just before an answer."""
+    command = [sys.executable, str(SERVER), str(tmp_path / "witness")]
+    environment = {**os.environ, "PYTHONPATH": str(SERVER.parent)}
+    async with await anyio.open_file("/dev/full", "w") as full:
+        ended = await anyio.run_process(
+            command, input=b"{}\n" + OPENING, stdout=full.wrapped, env=environment, check=False
+        )
+
+    assert (ended.returncode, (tmp_path / "witness").read_text()) == (141, "open: 0")
+    assert b"Traceback" not in ended.stderr
+
+
 @pytest.mark.slow
 async def test_an_end_that_hangs_is_cut_short(tmp_path: Path) -> None:
     """The server is gone all the same."""
@@ -126,23 +167,12 @@ async def test_stray_prints_do_not_disturb_the_wire(tmp_path: Path) -> None:
 
 def test_the_console_script_starts_in_an_empty_environment(tmp_path: Path) -> None:
     """With its absolute path and nothing else, as a host's configuration has it."""
-    opening = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        },
-    }
     done = subprocess.run(
         [CONSOLE_SCRIPT],
-        input=json.dumps(opening) + "\n",
+        input=OPENING,
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
         cwd="/",
         capture_output=True,
-        text=True,
         timeout=60,
         check=False,
     )

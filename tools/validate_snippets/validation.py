@@ -1,0 +1,215 @@
+"""The way of every snippet to its verdict: rounds of programs, each with as little before it as it needs."""
+
+import secrets
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from ...server import programs
+from ...server.sandbox import (
+    Program,
+    ProgramResult,
+    ProgramRunner,
+    ProofboxError,
+    SandboxUnavailable,
+)
+from .._context import App
+from . import build, judge_shell, probe, unrun
+from .build import Built, Surroundings
+from .judge import Judged, judge
+from .oracles import DEFAULT_RULES
+from .plan import Attempt, Failure, next_attempt
+from .request import Document, SnippetsRequest
+from .snippet import Snippet
+
+OnDone = Callable[[int, int], None]
+"""Called with how many snippets are judged, and how many there are."""
+
+LANES = 2
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """A snippet on its way to a verdict."""
+
+    document: Document
+    snippet: Snippet
+    id: str | None = None
+    tried: list[Attempt] = field(default_factory=list[Attempt])
+    judged: list[Judged] = field(default_factory=list[Judged])
+    built: Built | None = None
+    done: Judged | None = None
+
+    @property
+    def setup(self) -> Attempt | None:
+        return self.tried[-1] if self.tried else None
+
+
+class Validation:
+    """One run: rounds of programs, until every snippet has its verdict."""
+
+    def __init__(
+        self, app: App, who: str, request: SnippetsRequest, cases: Sequence[Case], on_done: OnDone
+    ) -> None:
+        self._app = app
+        self._who = who
+        self._request = request
+        self._cases = cases
+        self._on_done = on_done
+        self._ready = 0
+        self.losses = 0
+        self._trouble: ProofboxError | None = None
+        self._around = Surroundings(
+            secrets.token_hex(16), request.env, request.setup, request.timeout_seconds
+        )
+        self._facts = probe.Facts()
+
+    async def finish(self) -> probe.Facts:
+        """Judge every case."""
+        self._skip_named()
+        waiting = [case for case in self._cases if case.done is None]
+        if waiting:
+            await self._ask(waiting)
+        for case in waiting:
+            self._without_running(case)
+        waiting = [case for case in waiting if case.done is None]
+        while waiting:
+            self._begin(waiting)
+            await self._round([case for case in waiting if case.done is None])
+            waiting = [case for case in waiting if case.done is None]
+        return self._facts
+
+    def _skip_named(self) -> None:
+        for case in self._cases:
+            name = case.document.name
+            if pattern := unrun.named_by(self._request.skip, name, case.snippet, case.id):
+                self._end(case, Judged("skipped_by_author", f"skip names it: {pattern}"))
+
+    async def _ask(self, cases: Sequence[Case]) -> None:
+        conditions = {case.snippet.marks.skip_if for case in cases} - {""}
+        results: dict[str, ProgramResult] = {}
+        trouble: ProofboxError | None = None
+        async with programs.run(
+            probe.programs(self._around, conditions), self._sandbox, lanes=LANES
+        ) as ended:
+            async for ran in ended:
+                self.losses += ran.losses
+                if ran.result is None:
+                    trouble = self._trouble or SandboxUnavailable(ran.error)
+                else:
+                    results[ran.program.id] = ran.result
+        if trouble is not None:
+            # Nothing can be said of any snippet, so there is no report to give.
+            raise trouble
+        self._facts = probe.read(list(results.values()), self._around.token)
+
+    def _without_running(self, case: Case) -> None:
+        condition = case.snippet.marks.skip_if
+        if condition in self._facts.true:
+            self._end(case, Judged("skipped_by_author", f"Its author skips it if {condition}."))
+        elif judged := unrun.judge(case.snippet, self._facts.python, self._facts.modules):
+            self._end(case, judged)
+
+    def _begin(self, cases: Sequence[Case]) -> None:
+        """Plan the next attempt of each case; one that has none left has its verdict."""
+        for case in cases:
+            if case.snippet.language in {"python", "pycon"}:
+                attempt = self._next(case)
+                if attempt is None:
+                    told = _most_telling(case.judged)
+                    case.tried = case.tried[: told + 1]
+                    self._end(case, case.judged[told])
+                else:
+                    case.tried.append(attempt)
+
+    def _next(self, case: Case) -> Attempt | None:
+        if case.judged and case.judged[-1].kind in {"syntax", "timeout", "unsafe", "infra"}:
+            return None
+        page = case.document.page
+        failures: list[Failure] = [judged.failure for judged in case.judged]
+        return next_attempt(
+            page.snippets,
+            case.snippet.index,
+            case.tried,
+            failures,
+            mode=self._request.mode,
+            home=page.home,
+        )
+
+    async def _round(self, cases: Sequence[Case]) -> None:
+        waiting = {str(number): case for number, case in enumerate(cases)}
+        async with programs.run(self._programs(dict(waiting)), self._sandbox, lanes=LANES) as ended:
+            async for ran in ended:
+                self.losses += ran.losses
+                case = waiting.pop(ran.program.id)
+                if ran.result is None:
+                    self._end(case, Judged("infra", ran.error))
+                else:
+                    self._take(case, ran.result)
+        for case in waiting.values():
+            self._end(case, Judged("infra", "Its program gave no result."))
+
+    def _programs(self, cases: Mapping[str, Case]) -> Iterator[Program]:
+        for name, case in cases.items():
+            case.built = self._build(case, name)
+            yield case.built.program
+
+    def _build(self, case: Case, name: str) -> Built:
+        snippet = case.snippet
+        if snippet.language == "yaml":
+            return build.yaml(snippet, self._around, name)
+        if snippet.language in {"bash", "console"}:
+            return build.bash(snippet, self._around, name)
+        page = case.document.page.snippets
+        return build.python(page, snippet.index, case.tried[-1], self._around, name)
+
+    def _take(self, case: Case, result: ProgramResult) -> None:
+        """Judge a result: the case ends, or another attempt is due."""
+        token = self._around.token
+        snippet, built = case.snippet, case.built
+        if built is None:
+            raise RuntimeError("a result without a program")
+        if snippet.language == "yaml":
+            self._end(case, unrun.of_yaml(snippet, result))
+        elif snippet.language in {"bash", "console"}:
+            self._end(case, judge_shell.judge(snippet, result, DEFAULT_RULES, token))
+        else:
+            judged = judge(snippet, built, result, DEFAULT_RULES, token)
+            case.judged.append(judged)
+            if judged.passed:
+                self._end(case, _with_setup(judged, case.tried[-1]))
+
+    def _end(self, case: Case, judged: Judged) -> None:
+        case.done = judged
+        self._ready += 1
+        self._on_done(self._ready, len(self._cases))
+
+    @asynccontextmanager
+    async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
+        sessions = self._app.sessions
+        packages = self._request.packages
+        try:
+            async with sessions.lease(self._who, packages=packages, purpose="snippets") as lease:
+                try:
+                    yield lease.programs
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await sessions.close_session(self._who, lease.session_id)
+        except ProofboxError as error:
+            self._trouble = error
+            raise
+
+
+def _with_setup(judged: Judged, attempt: Attempt) -> Judged:
+    needed = bool(attempt.before or attempt.imports)
+    return replace(judged, kind="works_with_setup") if needed and judged.kind == "works" else judged
+
+
+def _most_telling(judged: Sequence[Judged]) -> int:
+    """Which attempt to report: the first in which the snippet itself ran and had all names."""
+    for number, one in enumerate(judged):
+        if one.reached and not one.failure.missing:
+            return number
+    return next((n for n, one in enumerate(judged) if one.reached), 0)

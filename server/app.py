@@ -24,8 +24,10 @@ from ..tools._artifacts import Artifacts, mime_type_of
 from ..tools._context import App, News, principal
 from ..tools.close_session import close_session
 from ..tools.execute_code import execute_code
+from ..tools.get_job import get_job
 from ..tools.read_artifact import read_artifact, read_whole
 from ..tools.validate_snippets.tool import validate_snippets
+from .jobs import Jobs
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
@@ -44,7 +46,8 @@ execute_code runs Python (also bash and JavaScript) and returns a verdict with e
 `failed` (the code did it), `errored` (the sandbox did; nothing is known about the code) or `skipped` \
 (nothing ran). Only `passed` is good.
 
-validate_snippets runs every example of a document or of a store of examples and finds the broken ones.
+validate_snippets runs every example of a document or of a store of examples and finds the broken ones. \
+Where that takes long, its answer has a job instead of a verdict: get_job waits for the report.
 
 A call without session_id starts in a fresh sandbox; its result has a session_id. Pass that to keep \
 variables and files over several calls. `session: reset` means that earlier state is gone.
@@ -83,6 +86,13 @@ TOOLS = (
         validate_snippets,
         "Validate snippets",
         _hints(read_only=True, destructive=False, idempotent=True),
+        {"anthropic/maxResultSizeChars": 60_000},
+    ),
+    _Registration(
+        get_job,
+        "Get a job",
+        # It may cancel one: what that had found is lost, and nothing else.
+        _hints(read_only=False, destructive=True, idempotent=True),
         {"anthropic/maxResultSizeChars": 60_000},
     ),
     _Registration(
@@ -141,6 +151,13 @@ def cache_folder(settings: Settings) -> Path:
     return settings.cache_dir or platformdirs.user_cache_path("proofbox")
 
 
+def data_folder(settings: Settings) -> Path:
+    """Where reports of jobs are kept."""
+    import platformdirs
+
+    return settings.data_dir or platformdirs.user_data_path("proofbox")
+
+
 def session_settings(settings: Settings) -> SessionSettings:
     """What the session manager needs of the settings, for a server with one principal."""
     most = settings.max_sessions
@@ -182,9 +199,10 @@ async def open_app(
     chosen = backend or BACKENDS[settings.chosen_backend](settings, tell)
     artifacts = Artifacts()
     manager = SessionManager(chosen, session_settings(settings), on_end=artifacts.drop)
-    async with manager as sessions:
-        allowed = roots if settings.roots is None else settings.roots
-        yield App(sessions=sessions, artifacts=artifacts, news=news, roots=allowed)
+    allowed = roots if settings.roots is None else settings.roots
+    # Jobs end before the sandboxes that they use.
+    async with manager as sessions, Jobs(data_folder(settings) / "jobs.sqlite3") as jobs:
+        yield App(sessions=sessions, jobs=jobs, artifacts=artifacts, news=news, roots=allowed)
 
 
 class ProofboxServer(MCPServer[App]):

@@ -112,6 +112,14 @@ def _folder(text: str) -> Path:
     return folder
 
 
+def _writable_folder(text: str) -> Path:
+    folder = _folder(text)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"must be a folder that can be written; {there} cannot")
+    return folder
+
+
 def _setting(default: Any, parse: Callable[[str], Any], shown: str, about: str) -> Any:
     return field(default=default, metadata={"parse": parse, "shown": shown, "help": about})
 
@@ -179,6 +187,9 @@ class Settings:
     cache_dir: Path | None = _setting(  # noqa: RUF009 - it makes a field
         None, _folder, "the user's cache directory", "Where built Python environments are kept."
     )
+    data_dir: Path | None = _setting(  # noqa: RUF009 - it makes a field
+        None, _writable_folder, "the user's data directory", "Where reports of jobs are kept."
+    )  # fmt: skip
     log_level: Literal["debug", "info", "warning", "error"] = _setting(
         "warning", _choice("debug", "info", "warning", "error"), "warning",
         "What is logged, always to stderr.",

@@ -24,6 +24,16 @@ def local_cache() -> Path:
     return Path(os.environ.get("PROOFBOX_CACHE_DIR") or platformdirs.user_cache_dir("proofbox"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where reports of jobs go, in this process and in those that tests start: not to the user's own."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PROOFBOX_DATA_DIR", str(folder))
+        patched.setattr(platformdirs, "user_data_path", lambda *args, **kwargs: folder)
+        yield folder
+
+
 @pytest.fixture
 def clock() -> VirtualClock:
     """A clock that stands still until the test moves it."""

@@ -43,6 +43,7 @@ async def test_clients_of_both_eras_are_served_until_a_signal_ends_it(
                 assert tools == [
                     "execute_code",
                     "validate_snippets",
+                    "get_job",
                     "read_artifact",
                     "close_session",
                 ]

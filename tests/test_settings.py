@@ -63,6 +63,7 @@ def test_every_field_but_the_key_is_in_the_table() -> None:
         ("PROOFBOX_QUEUE", "0", "queue", 0),
         ("PROOFBOX_E2B_TEMPLATE", "team/python:v1", "e2b_template", "team/python:v1"),
         ("PROOFBOX_CACHE_DIR", "/nowhere/yet", "cache_dir", Path("/nowhere/yet")),
+        ("PROOFBOX_DATA_DIR", "/nowhere/yet", "data_dir", Path("/nowhere/yet")),
         ("PROOFBOX_LOG_LEVEL", "debug", "log_level", "debug"),
         ("PROOFBOX_MAX_SESSIONS", " ", "max_sessions", 32),
     ],
@@ -93,6 +94,8 @@ def test_a_variable_sets_its_field(variable: str, text: str, name: str, value: o
         ("PROOFBOX_IDLE_SECONDS", "soon"),
         ("PROOFBOX_E2B_TEMPLATE", "a b"),
         ("PROOFBOX_CACHE_DIR", "relative"),
+        ("PROOFBOX_DATA_DIR", "relative"),
+        ("PROOFBOX_DATA_DIR", "/etc/passwd/folder"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str) -> None:

@@ -7,6 +7,7 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
+from ..server.jobs import Jobs
 from ..server.sandbox import ProofboxError
 from ..server.sessions import SessionManager
 from ._artifacts import Artifacts
@@ -27,6 +28,7 @@ class App:
     """The lifespan context: one for the life of the server. `roots` are the folders that paths may name."""
 
     sessions: SessionManager
+    jobs: Jobs
     artifacts: Artifacts = field(default_factory=Artifacts)
     news: News = field(default_factory=News)
     roots: tuple[Path, ...] = ()

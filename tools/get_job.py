@@ -1,25 +1,35 @@
 """Look at work that goes on after the call that started it: wait for it, read its report, cancel it."""
 
 import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, TextContent
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from ..server.jobs import Jobs, JobState, OnProgress, State
 from ..server.sandbox import ProofboxError
 from . import _text
 from ._context import advice, principal
 from ._progress import Feed, reporting
+from ._workflow import (
+    WAIT_SECONDS,
+    ProgressReport,
+    Workflow,
+    progress_line,
+    progress_of,
+    rest_line,
+    told_to,
+)
+from .validate_snippets.tool import SNIPPETS
 
+logger = logging.getLogger(__name__)
 
-class ProgressReport(BaseModel):
-    """How far it is. What is counted, and whether a total is known, depends on the tool."""
-
-    done: int
-    total: int | None = None
-    message: str = Field(default="", description="What it is at.")
+WORKFLOWS: Mapping[str, Workflow[Any]] = {workflow.kind: workflow for workflow in (SNIPPETS,)}
+"""The tools whose reports are shown as they show them themselves."""
 
 
 class JobReport(BaseModel):
@@ -46,50 +56,75 @@ class HasJobs(Protocol):
     def jobs(self) -> Jobs: ...
 
 
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What is asked of a job. `offset` and `full` say which part of a finished report to show."""
+
+    job_id: str
+    wait_seconds: float = WAIT_SECONDS
+    cancel: bool = False
+    offset: int = 0
+    full: bool = False
+
+
 async def run(
-    jobs: Jobs,
-    who: str,
-    job_id: str,
-    *,
-    wait_seconds: float,
-    cancel: bool = False,
-    on_progress: OnProgress | None = None,
-) -> JobReport:
+    jobs: Jobs, who: str, request: JobRequest, *, on_progress: OnProgress | None = None
+) -> JobState:
     """The job of `who` when it has ended, been cancelled, or the time is over.
 
     Raises:
         JobNotFound: `who` has no such job.
     """
-    if cancel:
-        return to_report(await jobs.cancel(who, job_id))
-    return to_report(await jobs.wait(who, job_id, wait_seconds, on_progress=on_progress))
+    if request.cancel:
+        return await jobs.cancel(who, request.job_id)
+    return await jobs.wait(who, request.job_id, request.wait_seconds, on_progress=on_progress)
 
 
 def to_report(state: JobState) -> JobReport:
-    """A job's state on the wire."""
-    progress = None
-    if state.done or state.total or state.message:
-        message = _text.last_line(state.message)
-        progress = ProgressReport(done=state.done, total=state.total, message=message)
+    """A job's state on the wire, its report whole."""
     return JobReport(
         job_id=state.job_id,
         kind=state.kind,
         state=state.state,
         reason=_text.clean(state.reason) or None,
         elapsed_seconds=round(state.elapsed_seconds, 3),
-        progress=None if state.state == "finished" else progress,
+        progress=None if state.state == "finished" else progress_of(state),
         report=state.report,
         warning=state.warning or None,
     )
 
 
-def to_result(report: JobReport) -> CallToolResult:
-    """The report as the protocol has it: text and structured content that each stand alone."""
+def to_result(state: JobState, *, offset: int = 0, full: bool = False) -> CallToolResult:
+    """The state as the protocol has it: text and structured content that each stand alone.
+
+    A finished report reads as its tool would give it, from result `offset` on.
+    """
+    report = to_report(state)
+    text, errored = render(report), report.state in {"failed", "interrupted"}
+    workflow = WORKFLOWS.get(state.kind)
+    if workflow is not None and state.report is not None:
+        try:
+            said, report.report = workflow.shown(state.report, offset, full=full)
+        except ValidationError as error:
+            logger.warning(
+                "A %s report of another version is shown as it is: %s", state.kind, error
+            )
+        else:
+            text = _rendered(report, said)
+            errored = report.report["verdict"] == "errored"
     return CallToolResult(
-        content=[TextContent(text=render(report))],
+        content=[TextContent(text=text)],
         structured_content=report.model_dump(mode="json", exclude_defaults=True),
-        is_error=report.state in {"failed", "interrupted"},
+        is_error=errored,
     )
+
+
+def _rendered(report: JobReport, said: str) -> str:
+    facts = report.report or {}
+    lines = [said, rest_line(facts, report.job_id)] if "rest" in facts else [said]
+    lines += [f"warning: {report.warning}"] if report.warning else []
+    took = f"{report.elapsed_seconds:,.1f} s"
+    return "\n".join([*lines, f"job_id: {report.job_id} (finished, {report.kind}, {took})"])
 
 
 def render(report: JobReport) -> str:
@@ -109,25 +144,6 @@ def render(report: JobReport) -> str:
     return "\n".join(parts)
 
 
-def progress_line(progress: ProgressReport) -> str:
-    """The progress in a line: `120 of 500, page.md`."""
-    count = f"{progress.done:,}"
-    if progress.total is not None:
-        count += f" of {progress.total:,}"
-    return f"{count}, {progress.message}" if progress.message else count
-
-
-def told_to(feed: Feed) -> OnProgress:
-    """Hands the progress of a job to a feed, as the newest line of its output."""
-
-    def tell(state: JobState) -> None:
-        progress = to_report(state).progress
-        if progress is not None:
-            feed.on_output("stdout", f"{progress_line(progress)}\n")
-
-    return tell
-
-
 async def get_job(
     job_id: Annotated[
         str, Field(max_length=200, description="From the tool that started the job.")
@@ -144,28 +160,30 @@ async def get_job(
     cancel: Annotated[
         bool, Field(description="Stop the job instead; what it had found is lost.")
     ] = False,
+    offset: Annotated[
+        int, Field(ge=0, description="Show the report from this result on: its `rest` says which.")
+    ] = 0,
+    full: Annotated[
+        bool, Field(description="Show texts whole that are cut otherwise, and so fewer results.")
+    ] = False,
 ) -> Annotated[CallToolResult, JobReport]:
-    """Get the report of a job: work that was not done when the call that started it returned a job_id.
+    """Get the report of a job: work that was not done when the call that started it returned a job_id,
+    or a report of which that call could only show a part.
 
     Waits until the job has ended, or wait_seconds are over; then call it again. `finished` comes with
     the report of the tool that started it, and only that report says how the code did. Reports are kept for weeks,
     also when proofbox is restarted, and can be read again. cancel=true stops a job you no longer need.
     """
     feed = Feed()
+    request = JobRequest(job_id, wait_seconds, cancel, offset, full)
 
     async def tell(elapsed: float, line: str) -> None:
         await ctx.report_progress(round(elapsed, 3), message=line)
 
+    jobs = ctx.request_context.lifespan_context.jobs
     try:
         async with reporting(feed, tell, lambda: ""):
-            report = await run(
-                ctx.request_context.lifespan_context.jobs,
-                principal(),
-                job_id,
-                wait_seconds=wait_seconds,
-                cancel=cancel,
-                on_progress=told_to(feed),
-            )
+            state = await run(jobs, principal(), request, on_progress=told_to(feed))
     except ProofboxError as error:
         raise advice(error) from error
-    return to_result(report)
+    return to_result(state, offset=offset, full=full)

@@ -14,7 +14,7 @@ import anyio.lowlevel
 from ..sandbox import SandboxBusy, SandboxUnavailable
 from ..sessions import Clock, SystemClock
 from ..sessions.clock import finishes_within
-from .job import Job, JobState, Work
+from .job import Job, JobState, Report, Work
 from .ledger import Ledger
 from .settings import JobSettings
 
@@ -31,7 +31,7 @@ class Jobs:
     """Work that outlives the calls that start it. Use it as an async context manager, once.
 
     A job is bound to the principal that started it. What becomes of it is kept in `path`, a file that
-    proofbox processes share; without `path` it is in the user's data folder. While it cannot be used,
+    proofbox processes share. While it cannot be used,
     everything is kept in memory instead.
 
     Leaving the context cancels what still runs and waits for its cleanup; jobs that are not over after
@@ -40,7 +40,7 @@ class Jobs:
 
     def __init__(
         self,
-        path: Path | None = None,
+        path: Path,
         settings: JobSettings | None = None,
         *,
         clock: Clock | None = None,
@@ -239,10 +239,12 @@ async def run_or_job(
     wait_seconds: float = WAIT_SECONDS,
     *,
     on_progress: OnProgress | None = None,
+    keep: Callable[[Report], bool] = lambda report: False,
 ) -> JobState:
     """Do work as a job and wait for it: its report if that is there in time, else its id and progress.
 
-    The id is of use only if the state is `running`. Cancelled before that, it cancels the work.
+    The id is of use only if the state is `running`, or if `keep` wants the report to be found again.
+    Cancelled before that, it cancels the work.
 
     Raises:
         SandboxBusy, SandboxUnavailable: nothing was started, as in `Jobs.start`.
@@ -251,7 +253,7 @@ async def run_or_job(
     job = jobs.begin(principal, kind, work)
     try:
         state = await jobs.wait(principal, job.job_id, wait_seconds, on_progress=on_progress)
-        if state.state == "running":
+        if state.state == "running" or (state.report is not None and keep(state.report)):
             state = await jobs.hand_out(job)
     except BaseException:
         await jobs.discard(job)

@@ -21,7 +21,7 @@ class Ledger:
     Iterating gives the jobs of this process. `now` is the wall clock: other processes share it.
     """
 
-    def __init__(self, path: Path | None, settings: JobSettings, now: Callable[[], float]) -> None:
+    def __init__(self, path: Path, settings: JobSettings, now: Callable[[], float]) -> None:
         self._settings = settings
         self._now = now
         self._owner = this_process()

@@ -30,7 +30,7 @@ class Reports:
     """
 
     def __init__(
-        self, path: Path | None, *, busy_seconds: float, on_open: Callable[[Archive], None]
+        self, path: Path, *, busy_seconds: float, on_open: Callable[[Archive], None]
     ) -> None:
         self.trouble = ""
         self._path = path
@@ -63,7 +63,7 @@ class Reports:
     def _do(self, action: Callable[[Archive], T]) -> T:
         try:
             if self._archive is None:
-                self._archive = Archive(self._where(), busy_seconds=self._busy_seconds)
+                self._archive = Archive(self._path, busy_seconds=self._busy_seconds)
                 self._on_open(self._archive)
             return action(self._archive)
         except (sqlite3.Error, OSError):
@@ -75,18 +75,12 @@ class Reports:
         if archive is not None:
             archive.close()
 
-    def _where(self) -> Path:
-        if self._path is None:
-            import platformdirs
-
-            self._path = platformdirs.user_data_path("proofbox") / "jobs.sqlite3"
-        return self._path
-
     def _warn(self, error: Exception) -> None:
         if not self.trouble:
             logger.warning(
                 "Reports of jobs cannot be kept in %s (%s). They stay in memory, and are lost when "
-                "proofbox stops. Make the folder writable, or move a damaged file away.",
+                "proofbox stops. Make the folder writable, name another with PROOFBOX_DATA_DIR, or move a "
+                "damaged file away.",
                 self._path,
                 error,
             )

@@ -672,20 +672,6 @@ async def test_the_file_says_neither_who_nor_lets_others_read(jobs: Jobs, path: 
     assert not any(b"ann@example" in file.read_bytes() for file in files)
 
 
-async def test_without_a_path_jobs_are_kept_in_the_users_data_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the platform has it."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    task = Task()
-    task.go.set()
-
-    async with Jobs() as jobs:
-        await ended(jobs, await jobs.start("ann", "benchmark", task))
-
-    assert (tmp_path / "proofbox" / "jobs.sqlite3").is_file()
-
-
 async def test_progress_is_fit_to_be_written_whatever_the_work_says(open_jobs: Open) -> None:
     """Names of files may hold anything, and be long."""
     task = Task()

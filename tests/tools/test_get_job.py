@@ -59,9 +59,7 @@ class Bench:
 async def bench(ctx: Context[Bench], wait_seconds: float = 0.0) -> CallToolResult:
     """Start a job, as a workflow does."""
     app = ctx.request_context.lifespan_context
-    return to_result(
-        to_report(await run_or_job(app.jobs, "local", "bench", app.work, wait_seconds))
-    )
+    return to_result(await run_or_job(app.jobs, "local", "bench", app.work, wait_seconds))
 
 
 Era = Literal["auto", "legacy"]
@@ -317,7 +315,13 @@ async def test_the_description_fits_into_what_hosts_show(client: Client) -> None
     (tool, _) = sorted((await client.list_tools()).tools, key=lambda tool: tool.name != "get_job")
 
     assert len((tool.description or "").encode()) < 2048
-    assert set(tool.input_schema["properties"]) == {"job_id", "wait_seconds", "cancel"}
+    assert set(tool.input_schema["properties"]) == {
+        "job_id",
+        "wait_seconds",
+        "cancel",
+        "offset",
+        "full",
+    }
     assert tool.output_schema is not None
 
 

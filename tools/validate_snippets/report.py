@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from .. import _text
 from .._verdict import Verdict
+from .._workflow import WorkflowReport
 
 Kind = Literal[
     "works",
@@ -48,7 +48,6 @@ VERDICTS: dict[Kind, Verdict] = {
     "infra": "errored",
 }
 ORDER: tuple[Verdict, ...] = ("failed", "errored", "skipped", "passed")
-_SHOWN_CHARACTERS = 400
 
 
 class SnippetReport(BaseModel):
@@ -63,7 +62,7 @@ class SnippetReport(BaseModel):
     kind: Kind
     valid: bool = Field(description="Whether it passed.")
     reason: str = Field(default="", description="One sentence, unless it simply works.")
-    error: str | None = Field(default=None, description="The exception, or the shell's last words.")
+    error: str | None = Field(description="The exception, or what else is wrong with it.")
     error_line: int | None = Field(
         default=None, description="The line of the document that failed."
     )
@@ -83,27 +82,26 @@ class FileReport(BaseModel):
     file: str
     verdict: Verdict
     reason: str = ""
-    total_snippets: int = 0
-    valid_snippets: int = 0
+    total_snippets: int
+    valid_snippets: int
     results: list[SnippetReport] = []
     left_out: int = Field(default=0, description="Results that did not fit here.")
     problems: list[str] = Field(default=[], description="What could not be read as it was meant.")
 
 
-class SnippetsReport(BaseModel):
+class SnippetsReport(WorkflowReport):
     """All documents of a run, failures first."""
 
     verdict: Verdict = Field(
         description="passed: nothing failed or errored and something passed. skipped: nothing to judge."
     )
-    reason: str
-    total_snippets: int = 0
-    valid_snippets: int = 0
-    counts: dict[Kind, int] = {}
+    total_snippets: int
+    valid_snippets: int
+    counts: dict[Kind, int] = Field(default={})
     without_oracle: int = Field(
         default=0, description="Passed snippets of which only is known that they ran."
     )
-    files: list[FileReport] = []
+    files: list[FileReport] = Field(default=[])
     files_left_out: int = 0
     python: str = ""
     packages: list[str] = Field(default=[], description="Added to those of every sandbox.")
@@ -172,37 +170,6 @@ def _sentence(files: list[FileReport], results: list[SnippetReport]) -> str:
     return f"{len(results)} snippet{'s' if len(results) != 1 else ''} in {where}: {said}."
 
 
-def shortened(report: SnippetsReport, limit: int) -> SnippetsReport:
-    """The report with at most `limit` results, the worst ones, and with long texts cut."""
-    files: list[FileReport] = []
-    worst = sorted(
-        ((file.file, result) for file in report.files for result in file.results),
-        key=lambda pair: ORDER.index(pair[1].verdict),
-    )[:limit]
-    for file in report.files:
-        kept = [_cut(result) for name, result in worst if name == file.file]
-        if kept or file.verdict != "passed" or file.problems:
-            left_out = len(file.results) - len(kept)
-            problems = file.problems[:10]
-            change = {"results": kept, "left_out": left_out, "problems": problems}
-            files.append(file.model_copy(update=change))
-    shown = files[:limit]
-    return report.model_copy(
-        update={"files": shown, "files_left_out": len(report.files) - len(shown)}
-    )
-
-
-def _cut(result: SnippetReport) -> SnippetReport:
-    # Of what passed, the reader has the text already.
-    limit = 0 if result.valid else _SHOWN_CHARACTERS
-    change = {
-        "snippet": _text.cut(result.snippet, limit).text if limit else "",
-        "diff": _text.cut(result.diff, 1500).text,
-        "error": _text.cut(result.error, 600).text if result.error else result.error,
-    }
-    return result.model_copy(update=change)
-
-
 def render(report: SnippetsReport) -> str:
     """The report as text: what failed with its place and cause, then counts of the rest."""
     python = f" (Python {report.python}, {report.duration_seconds:.3g} s)" if report.python else ""
@@ -212,12 +179,10 @@ def render(report: SnippetsReport) -> str:
         lines += [f"{problem}" for problem in file.problems]
         for result in file.results:
             lines += _lines(file.file, result) if result.verdict != "passed" else []
-        lines += [f"{file.file}: {file.left_out} more results left out"] if file.left_out else []
+        lines += _passed(file)
     if empty := [file.file for file in report.files if _is_empty(file)]:
         names = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
         lines.append(f"no snippet was found in {len(empty)} of the files: {names}")
-    if report.files_left_out:
-        lines.append(f"{report.files_left_out} more files left out")
     if report.counts:
         counts = ", ".join(f"{kind} {count}" for kind, count in report.counts.items())
         lines.append(f"kinds: {counts}")
@@ -230,6 +195,16 @@ def render(report: SnippetsReport) -> str:
 
 def _is_empty(file: FileReport) -> bool:
     return file.verdict == "skipped" and not file.total_snippets
+
+
+def _passed(file: FileReport) -> list[str]:
+    passed = [result for result in file.results if result.verdict == "passed"]
+    places = [result.id or f"{result.line}" for result in passed]
+    named = "" if any(result.id for result in passed) else "line " if len(passed) == 1 else "lines "
+    lines = [f"{file.file}: passed: {named}{', '.join(places)}"] if places else []
+    for place, result in zip(places, passed, strict=True):
+        lines += [f"    {place} ran after: {'; '.join(result.setup)}"] if result.setup else []
+    return lines
 
 
 def _lines(file: str, result: SnippetReport) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import _text
+from .._verdict import Verdict
 from .judge import Judged
 from .plan import Attempt
 from .report import VERDICTS, FileReport, SnippetReport, file_report
@@ -25,7 +26,13 @@ class Row:
 def file_of(document: Document, rows: Sequence[Row], roots: Sequence[Path]) -> FileReport:
     """Return the report of a document."""
     if document.unreadable:
-        return FileReport(file=document.name, verdict="errored", reason=document.unreadable)
+        return FileReport(
+            file=document.name,
+            verdict="errored",
+            reason=document.unreadable,
+            total_snippets=0,
+            valid_snippets=0,
+        )
     problems = [_problem(problem, roots) for problem in document.page.problems]
     results = [_result(document.page, row) for row in rows]
     return file_report(document.name, results, problems)
@@ -49,7 +56,7 @@ def _result(page: Page, row: Row) -> SnippetReport:
         kind=judged.kind,
         valid=verdict == "passed",
         reason=_text.clean(judged.reason),
-        error=_text.clean(judged.error) or None,
+        error=_error(judged, verdict),
         error_line=judged.line,
         error_text=_text_of(snippet, judged.line),
         hint=_text.clean(judged.hint),
@@ -58,6 +65,11 @@ def _result(page: Page, row: Row) -> SnippetReport:
         setup=_setup(page, row.attempt),
         snippet=_text.clean(snippet.code),
     )
+
+
+def _error(judged: Judged, verdict: Verdict) -> str | None:
+    bad = verdict in {"failed", "errored"}
+    return _text.clean(judged.error or (judged.reason if bad else "")) or None
 
 
 def _text_of(snippet: Snippet, line: int | None) -> str:

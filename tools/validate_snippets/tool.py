@@ -3,18 +3,19 @@
 from typing import Annotated
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult
 from pydantic import BaseModel, Field
 
-from ...server.sandbox import ProofboxError
+from ...server.jobs import Progress
 from .. import _request
-from .._context import App, advice, app_of, principal
-from .._progress import Feed, reporting
+from .._context import App, app_of, principal
+from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from . import report
 from .choices import Format, Mode
+from .paging import page
 from .report import SnippetsReport
 
-SHOWN_RESULTS = 40
+SNIPPETS = Workflow("validate_snippets", SnippetsReport, render=report.render, page=page)
 
 
 class RawSnippet(BaseModel):
@@ -23,16 +24,6 @@ class RawSnippet(BaseModel):
     id: str = Field(max_length=200)
     code: Annotated[str, Field(max_length=_request.CODE_CHARACTERS)]
     language: str = Field(default="python", max_length=40)
-
-
-def to_result(whole: SnippetsReport) -> CallToolResult:
-    """The report as the protocol has it, its worst results first and no more than a model can read."""
-    short = report.shortened(whole, SHOWN_RESULTS)
-    return CallToolResult(
-        content=[TextContent(text=report.render(short))],
-        structured_content=short.model_dump(mode="json", exclude_defaults=True),
-        is_error=short.verdict == "errored",
-    )
 
 
 async def validate_snippets(
@@ -86,7 +77,8 @@ async def validate_snippets(
         ),
     ] = None,
     timeout_seconds: Annotated[float, Field(gt=0, le=120, description="For each snippet.")] = 30.0,
-) -> Annotated[CallToolResult, SnippetsReport]:
+    wait_seconds: WaitSeconds = WAIT_SECONDS,
+) -> Annotated[CallToolResult, SNIPPETS.answer]:
     """Run every code example of documentation in a sandbox and find those that are broken: each gets
     a verdict, a kind, and the line of the document that failed, with shown against real output.
 
@@ -99,15 +91,7 @@ async def validate_snippets(
     that is not a pass. `errored` means that the sandbox did it. There is no network, and nothing can
     touch the user's machine. `had_oracle` tells whether output was compared, or it only ran.
     """
-    app = app_of(ctx)
-    feed = Feed()
-
-    def on_done(done: int, total: int) -> None:
-        feed.started = True
-        feed.on_output("stdout", f"{done} of {total} snippets\n")
-
-    async def tell(elapsed: float, line: str) -> None:
-        await ctx.report_progress(round(elapsed, 3), message=line)
+    app, who = app_of(ctx), principal()
 
     # What finds and judges snippets is needed by nobody who does not call this.
     from .request import Item, SnippetsRequest
@@ -125,8 +109,10 @@ async def validate_snippets(
         skip=tuple(skip or ()),
         timeout_seconds=timeout_seconds,
     )
-    try:
-        async with reporting(feed, tell, lambda: app.news.line):
-            return to_result(await run(app, principal(), request, on_done))
-    except ProofboxError as error:
-        raise advice(error) from error
+
+    async def work(progress: Progress) -> SnippetsReport:
+        return await run(
+            app, who, request, lambda done, total: progress.report(done, total, "snippets judged")
+        )
+
+    return await SNIPPETS.run(ctx, work, wait_seconds)

@@ -10,7 +10,8 @@ from proofbox.server.app import open_app
 from proofbox.server.sandbox import InvalidInput
 from proofbox.server.settings import Settings
 from proofbox.tools._context import App
-from proofbox.tools.validate_snippets.report import SnippetReport, SnippetsReport, render, shortened
+from proofbox.tools.validate_snippets import paging
+from proofbox.tools.validate_snippets.report import SnippetReport, SnippetsReport, render
 from proofbox.tools.validate_snippets.request import Item, SnippetsRequest
 from proofbox.tools.validate_snippets.run import run
 
@@ -139,7 +140,7 @@ async def test_every_kind_is_told_from_the_others(app: App) -> None:
     assert report.valid_snippets == sum(result.valid for result in results)
     ranks = [result.verdict for result in report.files[0].results]
     assert ranks == sorted(ranks, key=["failed", "errored", "skipped", "passed"].index)
-    assert "<text>" in render(shortened(report, 5))
+    assert "<text>" in render(paging.page(report))
 
 
 async def test_setup_is_named_and_an_oracle_too(app: App) -> None:

@@ -65,6 +65,15 @@ async def test_many_results_are_cut_with_their_number(client: Client) -> None:
     assert facts["counts"] == {"works": 59, "raises": 1}
     assert (len(file["results"]), file["left_out"]) == (40, 20)
     assert file["results"][0]["id"] == "59"
+    assert facts["rest"] == {"results": 20, "offset": 40}
+
+    asked = {"job_id": facts["job"]["job_id"], "offset": 40}
+    others = (await client.call_tool("get_job", asked)).structured_content or {}
+
+    (rest,) = others["report"]["files"]
+    shown = [one["id"] for one in (*file["results"], *rest["results"])]
+    assert sorted(shown, key=int) == [item["id"] for item in items]
+    assert "rest" not in others["report"]
 
 
 async def test_a_path_outside_is_a_mistake_that_the_model_can_mend(client: Client) -> None:

@@ -1,0 +1,212 @@
+"""Run tests of a project in fresh processes, each in a sandbox program of its own."""
+
+import base64
+import json
+import random
+import secrets
+import zlib
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from ...server import programs
+from ...server.programs import OpenSandbox
+from ...server.sandbox import Cell, Program, ProgramResult
+from .events import Probe, ProbeKind, TestRun, read
+from .project import ROOT, Project
+
+Order = Literal["natural", "reversed", "shuffled"]
+
+LANES = 2
+_GUEST = Path(__file__).parent / "guest"
+_UNSENT = {"driver", "boot"}
+_MARGIN_SECONDS = 20.0
+_PROBES = 12
+# They reorder, repeat or distribute tests, measure what we measure, or write where we read.
+_BLOCKED = ("cacheprovider", "rerunfailures", "xdist", "randomly", "random_order", "cov", "_cov",
+            "flaky", "html", "json-report", "reportlog", "timeout")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run in a process of its own.
+
+    Attributes:
+        ids: the tests to run, in this order; None for all.
+        order: of all tests; `seed` is for `shuffled`.
+        hash_seed, timezone: what is different from run to run without any right to matter.
+        count_assertions: count assert statements that hold; costs a little for each.
+        guests: modules of `guest` that plug in, with their options (JSON-able).
+        seconds: for the whole run; `test_seconds`: for one phase of one test.
+        probes: whether tests of our own must fail among them. Not where tests fail by intention.
+    """
+
+    ids: tuple[str, ...] | None = None
+    order: Order = "natural"
+    seed: int = 0
+    hash_seed: int = 0
+    timezone: str = "UTC"
+    count_assertions: bool = False
+    guests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    seconds: float = 300.0
+    test_seconds: float = 30.0
+    probes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A plan and what it came to."""
+
+    index: int
+    plan: Plan
+    run: TestRun
+
+
+async def run_each(
+    project: Project, plans: Sequence[Plan], open_sandbox: OpenSandbox, *, lanes: int = LANES
+) -> AsyncGenerator[Ran]:
+    """Carry out plans, each as it is done; `Ran.index` says which it is.
+
+    What went wrong with a run is in it; nothing is raised for it.
+    """
+    prepared = [_Prepared(project, plan, str(index)) for index, plan in enumerate(plans)]
+    async with programs.run(
+        (each.program for each in prepared), open_sandbox, lanes=lanes
+    ) as ended:
+        async for ran in ended:
+            index = int(ran.program.id)
+            yield Ran(index, plans[index], prepared[index].read(ran.result, ran.error))
+
+
+async def run_all(
+    project: Project,
+    plans: Sequence[Plan],
+    open_sandbox: OpenSandbox,
+    on_done: Callable[[Ran], None] = lambda ran: None,
+) -> list[TestRun]:
+    """Carry out plans; the runs in the plans' order."""
+    runs: dict[int, TestRun] = {}
+    async for ran in run_each(project, plans, open_sandbox):
+        runs[ran.index] = ran.run
+        on_done(ran)
+    return [runs[index] for index in range(len(plans))]
+
+
+class _Prepared:
+    """The program of a plan, and what is needed to read its answer."""
+
+    def __init__(self, project: Project, plan: Plan, name: str) -> None:
+        self._token = secrets.token_hex(16)
+        self._probes = _probes() if plan.probes else ()
+        self.program = self._program(project, plan, name)
+
+    def _program(self, project: Project, plan: Plan, name: str) -> Program:
+        config = json.dumps(self._config(project, plan))
+        source = (_GUEST / "driver.py").read_text()
+        cell = Cell(f"{source}\n\nmain(json.loads({config!r}))\n", "<driver>")
+        files = {f"project/{path}": content for path, content in project.files.items()}
+        return Program(name, (cell,), files=files, timeout=plan.seconds + _MARGIN_SECONDS)
+
+    def _config(self, project: Project, plan: Plan) -> dict[str, Any]:
+        child = {
+            "key": secrets.token_hex(32),
+            "modules": _guest_modules(),
+            "root": ROOT,
+            "path": [f"{ROOT}/{root}".rstrip("/") for root in project.roots],
+            "arguments": arguments(project, plan),
+            "ids": plan.ids,
+            "order": plan.order,
+            "seed": plan.seed,
+            "probes": [asdict(probe) for probe in self._probes],
+            "guests": plan.guests,
+        }
+        return {
+            "token": self._token,
+            "boot": (_GUEST / "boot.py").read_text(),
+            "child": child,
+            "cwd": ROOT,
+            "env": {
+                "PYTHONHASHSEED": str(plan.hash_seed),
+                "TZ": plan.timezone,
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "",
+                **plan.env,
+            },
+            "seconds": plan.seconds,
+            "still_seconds": plan.test_seconds,
+            "watched": [f"{ROOT}/{path}" for path in project.files],
+        }
+
+    def read(self, result: ProgramResult | None, error: str) -> TestRun:
+        if result is None:
+            return TestRun(complete=False, problems=(error,), lost=True)
+        answer = self._answer(result)
+        if answer is None:
+            return TestRun(complete=False, problems=(_no_answer(result),))
+        return read(answer, self._probes)
+
+    def _answer(self, result: ProgramResult) -> dict[str, Any] | None:
+        if result.outcome != "completed" or not result.cells:
+            return None
+        stdout = result.cells[0].stdout
+        token, _, packed = stdout.text.strip().partition(" ")
+        if token != self._token or stdout.omitted:
+            return None
+        return json.loads(zlib.decompress(base64.b64decode(packed)))
+
+
+def arguments(project: Project, plan: Plan) -> list[str]:
+    """What pytest is started with."""
+    files = project.tests
+    if plan.ids is not None:
+        named = {name.partition("::")[0] for name in plan.ids}
+        files = tuple(path for path in files if path in named) or files
+    blocked = [word for name in _BLOCKED for word in ("-p", f"no:{name}")]
+    config = ["-c", project.config] if project.config else ["-c", "/dev/null"]
+    counting = str(plan.count_assertions).lower()
+    return [
+        *config,
+        f"--rootdir={ROOT}",
+        *blocked,
+        *("-o", "addopts=", "-o", f"enable_assertion_pass_hook={counting}"),
+        *("--tb=short", "--color=no", "-q", "--maxfail=0", "--continue-on-collection-errors"),
+        *project.arguments,
+        *files,
+    ]
+
+
+def _no_answer(result: ProgramResult) -> str:
+    said = result.cells[0].stderr.text.strip()[-500:] if result.cells else ""
+    reason = result.reason or "its output was cut"
+    return f"The process that watches the tests gave no answer: {reason} {said}".strip()
+
+
+def _probes() -> tuple[Probe, ...]:
+    draw = random.SystemRandom()
+    kinds: list[ProbeKind] = ["failing", "passing", "raising"]
+    more: list[ProbeKind] = ["failing"] * (_PROBES - len(kinds))
+    return tuple(
+        Probe(
+            name=f"test_{secrets.token_hex(draw.randint(3, 6))}",
+            kind=kind,
+            place=draw.random(),
+            side=draw.randint(0, 1),
+            number=draw.randint(2, 10_000),
+        )
+        for kind in kinds + more
+    )
+
+
+@cache
+def _guest_modules() -> Mapping[str, str]:
+    """The guest package by the names that its modules have in the sandbox."""
+    found: dict[str, str] = {}
+    for path in _GUEST.rglob("*.py"):
+        parts = path.relative_to(_GUEST).with_suffix("").parts
+        if parts[-1] not in _UNSENT:
+            parts = parts[:-1] if parts[-1] == "__init__" else parts
+            found[".".join(["proofbox_guest", *parts])] = path.read_text()
+    return found

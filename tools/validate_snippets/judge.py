@@ -19,7 +19,7 @@ class Judged:
     """What is known of a snippet. `line` is the document's.
 
     `failure` is what the plan wants to know of an attempt that failed. `reached` is false where what
-    runs before the snippet failed.
+    runs before the snippet failed. `ran` counts the cells that ran, the one that failed included.
     """
 
     kind: Kind
@@ -31,6 +31,7 @@ class Judged:
     oracle: bool = False
     failure: Failure = field(default_factory=Failure)
     reached: bool = True
+    ran: int = 0
 
     @property
     def passed(self) -> bool:

@@ -58,7 +58,7 @@ def _result(page: Page, row: Row) -> SnippetReport:
         reason=_text.clean(judged.reason),
         error=_error(judged, verdict),
         error_line=judged.line,
-        error_text=_text_of(snippet, judged.line),
+        error_text=text_of(snippet, judged.line),
         hint=_text.clean(judged.hint),
         diff=_text.clean(judged.diff),
         had_oracle=judged.oracle,
@@ -72,7 +72,8 @@ def _error(judged: Judged, verdict: Verdict) -> str | None:
     return _text.clean(judged.error or (judged.reason if bad else "")) or None
 
 
-def _text_of(snippet: Snippet, line: int | None) -> str:
+def text_of(snippet: Snippet, line: int | None) -> str:
+    """Return the text of a line of the document, "" if the snippet does not have it."""
     if line is None:
         return ""
     for number, text in enumerate(snippet.code.split("\n"), 1):

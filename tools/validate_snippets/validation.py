@@ -16,7 +16,7 @@ from ...server.sandbox import (
     SandboxUnavailable,
 )
 from .._context import App
-from . import build, judge_shell, probe, unrun
+from . import build, judge_shell, near, probe, reporting, unrun
 from .build import Built, Surroundings
 from .judge import Judged, judge
 from .oracles import DEFAULT_RULES
@@ -79,7 +79,28 @@ class Validation:
             self._begin(waiting)
             await self._round([case for case in waiting if case.done is None])
             waiting = [case for case in waiting if case.done is None]
+        await self._look_closer([case for case in self._cases if case.tried])
         return self._facts
+
+    async def _look_closer(self, cases: Sequence[Case]) -> None:
+        """Ask for what was meant where a name was wrong."""
+        wrong = {
+            str(number): (case, case.done)
+            for number, case in enumerate(cases)
+            if case.done is not None and near.worth_asking(case.done)
+        }
+        token = self._around.token
+        looks = (
+            near.program(self._build(case, name), judged.ran, token, name)
+            for name, (case, judged) in wrong.items()
+        )
+        async with programs.run(looks, self._sandbox, lanes=LANES) as ended:
+            async for ran in ended:
+                case, judged = wrong[ran.program.id]
+                if ran.result is not None:
+                    line = reporting.text_of(case.snippet, judged.line)
+                    hint = near.hint(ran.result, token, line)
+                    case.done = replace(judged, hint=hint or judged.hint)
 
     def _skip_named(self) -> None:
         for case in self._cases:
@@ -177,6 +198,7 @@ class Validation:
             self._end(case, judge_shell.judge(snippet, result, DEFAULT_RULES, token))
         else:
             judged = judge(snippet, built, result, DEFAULT_RULES, token)
+            judged = replace(judged, ran=len(result.cells))
             case.judged.append(judged)
             if judged.passed:
                 self._end(case, _with_setup(judged, case.tried[-1]))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import socket
     from types import CodeType
 
-_LONGEST_VALUE = 10_000
+_LONGEST_VALUE = 4_000_000
 
 
 def serve(connection: socket.socket) -> None:
@@ -80,6 +80,9 @@ class _Runner:
             answer["value"] = self._execute(code, name, line, message["mode"])
         except BaseException as error:  # noqa: BLE001 - whatever user code raises is its result
             answer["error"] = tracebacks.describe(error, name, self._names.__contains__)
+            # As the interactive interpreter does, for cells to come that look at it.
+            sys.last_type, sys.last_value = type(error), error
+            sys.last_traceback = BaseException.__dict__["__traceback__"].__get__(error)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()

@@ -201,8 +201,9 @@ async def open_app(
     manager = SessionManager(chosen, session_settings(settings), on_end=artifacts.drop)
     allowed = roots if settings.roots is None else settings.roots
     # Jobs end before the sandboxes that they use.
-    async with manager as sessions, Jobs(data_folder(settings) / "jobs.sqlite3") as jobs:
-        yield App(sessions=sessions, jobs=jobs, artifacts=artifacts, news=news, roots=allowed)
+    data = data_folder(settings)
+    async with manager as sessions, Jobs(data / "jobs.sqlite3") as jobs:
+        yield App(sessions, jobs, data, artifacts, news, allowed)
 
 
 class ProofboxServer(MCPServer[App]):

@@ -25,10 +25,13 @@ class News:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The lifespan context: one for the life of the server. `roots` are the folders that paths may name."""
+    """The lifespan context: one for the life of the server. `roots` are the folders that paths may name,
+    `data` the one that things are kept in.
+    """
 
     sessions: SessionManager
     jobs: Jobs
+    data: Path
     artifacts: Artifacts = field(default_factory=Artifacts)
     news: News = field(default_factory=News)
     roots: tuple[Path, ...] = ()

@@ -66,8 +66,10 @@ async def serve_stdio(build: Build) -> None:
 async def _end_on_signal(
     end: End, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
 ) -> None:
-    # A terminal that goes away sends SIGHUP.
-    ends = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    ends = [signal.SIGTERM, signal.SIGINT]
+    # A terminal that goes away sends the third, and `nohup` asks to live on.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
     with anyio.open_signal_receiver(*ends) as signals:
         task_status.started()
         async for number in signals:

@@ -1,13 +1,14 @@
 """The `proofbox` command: what it prints, and the status that it ends with."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import anyio
 import click
@@ -17,6 +18,7 @@ from played import Play, PlayedBackend, PlayedSandbox, gives
 
 from proofbox.server import app
 from proofbox.server.cli import commands
+from proofbox.server.cli.ending import EXIT_CODES
 from proofbox.server.cli.probes import LIMITS, PROBES
 from proofbox.server.sandbox import (
     Captured,
@@ -198,6 +200,78 @@ def test_what_code_made_is_kept_on_request(proofbox: Proofbox, tmp_path: Path) -
     assert (folder / "data/a.csv").read_bytes() == b"1,2\n"
     assert ended.facts["saved"] == [str(folder / "plot-1.png"), str(folder / "data/a.csv")]
     assert "--save FOLDER keeps them" in unsaved.err
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_runs(
+    proofbox: Proofbox, tmp_path: Path, backend: FakeBackend
+) -> None:
+    """What the code makes would be lost."""
+    file = tmp_path / "file"
+    file.touch()
+
+    ended = proofbox("run", "-c", "1", "--save", str(file / "folder"))
+
+    assert (ended.status, backend.created) == (2, [])
+    assert "nothing can be written to" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def _full() -> TextIO:
+    return open("/dev/full", "w")
+
+
+def _unread() -> TextIO:
+    read, write = os.pipe()
+    os.close(read)
+    return open(write, "w")
+
+
+def _closed() -> None:
+    return None
+
+
+@pytest.mark.parametrize("make", [_full, _unread, _closed])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "-c", "print('hi')"],
+        ["run", "-c", "print('x' * 1_000_000)"],
+        ["run", "-c", "1", "--json"],
+        ["run", "--json"],
+        ["doctor"],
+        ["--help"],
+    ],
+)
+def test_a_verdict_that_cannot_be_written_is_none(
+    proofbox: Proofbox,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    make: Callable[[], TextIO | None],
+) -> None:
+    """A full disk or a reader that has gone: not 0, nor 1, which would be a verdict."""
+    stdout = make()
+    monkeypatch.setattr(sys, "stdout", stdout)
+
+    ended = proofbox(*arguments)
+
+    assert ended.status == 3
+    assert "nobody got the verdict" in ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+    if stdout is not None:
+        # Nor does the interpreter complain when it closes it at its own end.
+        stdout.close()
+
+
+def test_a_stderr_that_cannot_be_written_to_ends_without_a_verdict(
+    proofbox: Proofbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nowhere to say why."""
+    with _full() as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+
+        ended = proofbox("run", "-c", "1")
+
+    assert ended.status == 3
 
 
 def test_flags_before_and_after_the_command_are_the_same(
@@ -390,6 +464,6 @@ def test_demo_and_doctor_succeed_on_this_machine(command: str) -> None:
 
 def test_the_statuses_are_those_that_the_help_names() -> None:
     """They are an interface: scripts gate on them."""
-    assert commands.EXIT_CODES == {"passed": 0, "failed": 1, "errored": 3, "skipped": 4}
+    assert EXIT_CODES == {"passed": 0, "failed": 1, "errored": 3, "skipped": 4}
     shown = commands.cli.commands["run"].get_help(click.Context(commands.cli.commands["run"]))
     assert "0 passed, 1 failed, 2 bad usage or input, 3 errored" in " ".join(shown.split())

@@ -14,13 +14,10 @@ from typing import Any, TypeVar
 
 import click
 
-from ..sandbox import InvalidInput, ProofboxError
-from ..settings import OPTIONS, Settings, SettingsError, read_settings
+from ..sandbox import InvalidInput
+from ..settings import OPTIONS, Settings, read_settings
+from .ending import EXIT_CODES, PASSED, exit_code
 
-logger = logging.getLogger(__name__)
-
-PASSED, FAILED, USAGE, ERRORED, SKIPPED = 0, 1, 2, 3, 4
-EXIT_CODES = {"passed": PASSED, "failed": FAILED, "errored": ERRORED, "skipped": SKIPPED}
 _LANGUAGES = {
     ".py": "python",
     ".sh": "bash",
@@ -267,35 +264,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 def main() -> None:
     """The console script."""
-    sys.exit(_exit_code(sys.argv[1:]))
-
-
-def _exit_code(arguments: list[str]) -> int:
-    as_json = "--json" in arguments
-    try:
-        return cli.main(arguments, prog_name="proofbox", standalone_mode=False) or PASSED
-    except click.ClickException as error:
-        if as_json:
-            _complain(error.format_message(), as_json=True)
-        else:
-            error.show()
-        return error.exit_code
-    except (SettingsError, InvalidInput) as error:
-        _complain(str(error), as_json=as_json)
-        return USAGE
-    except ProofboxError as error:
-        _complain(str(error), as_json=as_json)
-        return ERRORED
-    except (KeyboardInterrupt, click.Abort):
-        return 130
-    except Exception:
-        logger.exception("proofbox failed")
-        _complain("proofbox failed in a way it should not have; see above.", as_json=as_json)
-        return ERRORED
-
-
-def _complain(message: str, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps({"verdict": "errored", "reason": message}))
-    else:
-        click.echo(f"proofbox: {message}", err=True)
+    arguments = sys.argv[1:]
+    work = functools.partial(cli.main, arguments, prog_name="proofbox", standalone_mode=False)
+    sys.exit(exit_code(work, as_json="--json" in arguments))

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,6 +37,8 @@ async def run_once(
         InvalidInput: it could not be tried.
         SandboxError: there was no sandbox to try it in.
     """
+    if save:
+        _make(Path(save))
     request = CodeRequest(
         code=code, language=language, packages=packages, env=env, timeout_seconds=timeout_seconds
     )
@@ -79,6 +82,18 @@ def _show(report: Report, saved: tuple[str, ...]) -> None:
         click.echo(f"made {names}; --save FOLDER keeps them", err=True)
 
 
+def _make(folder: Path) -> None:
+    """Before anything runs, whose result would then be lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidInput(
+            f"--save: nothing can be written to {folder} ({error.strerror}); nothing was run."
+        ) from error
+
+
 async def _save(app: App, report: Report, folder: Path) -> tuple[str, ...]:
     """Copy what the run made into a folder of this machine."""
     from ...tools.read_artifact import read_whole
@@ -93,7 +108,11 @@ async def _save(app: App, report: Report, folder: Path) -> tuple[str, ...]:
         # Code chose the name: it must not choose a place outside the folder.
         words = (word for word in artifact.name.split("/") if word not in {"", ".", ".."})
         target = folder.joinpath(*words)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(part.content)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(part.content)
+        except OSError as error:
+            click.echo(f"not saved: {artifact.name}: {error.strerror}", err=True)
+            continue
         saved.append(str(target))
     return tuple(saved)

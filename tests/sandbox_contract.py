@@ -125,6 +125,16 @@ async def test_code_and_commands_start_in_the_home_directory(sandbox: Sandbox) -
     assert again.stdout.text == "mmore\n\n"
 
 
+async def test_a_way_to_show_numbers_that_the_user_registers_is_used(sandbox: Sandbox) -> None:
+    """Built-in types are not so plain that nobody could teach IPython another picture of them."""
+    html = "get_ipython().display_formatter.formatters['text/html']"
+    await sandbox.run_code(f"{html}.for_type(int, lambda number: f'<b>{{number}}</b>')")
+
+    execution = await sandbox.run_code("6 * 7")
+
+    assert execution.results[0].data == {"text/plain": "42", "text/html": "<b>42</b>"}
+
+
 async def test_top_level_await_magics_and_shell_escapes_work(sandbox: Sandbox) -> None:
     """Code is a notebook cell."""
     execution = await sandbox.run_code(

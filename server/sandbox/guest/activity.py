@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from . import children
+from . import children, wire
 from .capture import Capture
 from .children import Child
 from .wire import Message
@@ -82,6 +82,6 @@ class Activity:
 def receive(connection: socket.socket) -> bytes:
     """What has arrived; empty if the other side hung up, in whatever way."""
     try:
-        return connection.recv(1 << 18)
+        return connection.recv(wire.READ_SIZE)
     except OSError:
         return b""

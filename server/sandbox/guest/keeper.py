@@ -44,6 +44,7 @@ class Keeper:
         self._host = host
         self._reader = wire.FrameReader()
         self._activity: Activity | None = None
+        self._unsent = b""
 
     def run(self) -> NoReturn:
         """Serve until the host hangs up; then kill everything. Never returns."""
@@ -55,6 +56,7 @@ class Keeper:
         signal.signal(signal.SIGCHLD, _wake_up)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
         self.send({"t": "ready"})
+        self._flush()
         # Most want it, and the host is not waiting yet.
         self.interpreter("python" if self.shell is not None else "cells")
         with contextlib.suppress(OSError, wire.WireError):
@@ -64,8 +66,14 @@ class Keeper:
         os._exit(0)
 
     def send(self, message: Message, body: bytes = b"") -> None:
-        """One frame to the host."""
-        self._host.sendall(wire.encode(message, body))
+        """One frame to the host, at the end of the turn: it need not wake up for each."""
+        self._unsent += wire.encode(message, body)
+        if len(self._unsent) > wire.READ_SIZE:
+            self._flush()
+
+    def _flush(self) -> None:
+        frames, self._unsent = self._unsent, b""
+        self._host.sendall(frames)
 
     def interpreter(self, language: str) -> Interpreter:
         """The running interpreter for a language; a new one if there is none."""
@@ -89,6 +97,8 @@ class Keeper:
         self._lost.add(language)
 
     def _turn(self, wake: socket.socket) -> bool:
+        if self._unsent:
+            self._flush()
         activity = self._activity
         readers: list[int | socket.socket] = [self._host, wake]
         writers: list[int | socket.socket] = []
@@ -109,7 +119,7 @@ class Keeper:
         return self._host not in ready or self._receive()
 
     def _receive(self) -> bool:
-        data = self._host.recv(1 << 18)
+        data = self._host.recv(wire.READ_SIZE)
         for message, body in self._reader.feed(data):
             if message["op"] == "cancel":
                 if self._activity is not None and self._activity.number == message["id"]:

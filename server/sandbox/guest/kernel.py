@@ -10,6 +10,7 @@ what the code displayed and raised, and decides by itself how it ended.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import contextlib
 import os
@@ -22,7 +23,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
-from IPython.core.inputtransformer2 import leading_empty_lines
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.inputtransformer2 import TransformerManager, leading_empty_lines
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets import Type
 from traitlets.config import Config
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     import socket
 
 _LARGEST_DISPLAY = 16 * 1024**2
+_TEXT = "text/plain"
+# Built-in types have no way of showing themselves but their text.
+_PLAIN = frozenset({bool, bytes, complex, dict, float, frozenset, int, list, set, str, tuple})
 
 
 class _Compiler(CachingCompiler):
@@ -45,6 +50,32 @@ class _Compiler(CachingCompiler):
         return tracebacks.cell_name(self.cell)
 
 
+class _Transformer(TransformerManager):
+    """Looks for magics only in what is no Python as it stands: it takes ten times as long as parsing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._usual = tuple(self.token_transformers)
+
+    def do_token_transforms(self, lines: list[str]) -> list[str]:
+        changed = tuple(self.token_transformers) != self._usual
+        return (
+            lines
+            if not changed and _is_python("".join(lines))
+            else super().do_token_transforms(lines)
+        )
+
+
+def _is_python(code: str) -> bool:
+    if "\\" in code:
+        return False  # parsing warns of unknown escapes, and once is enough
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 class _Publisher(DisplayPublisher):
     """Sends what `display()` shows."""
 
@@ -52,6 +83,25 @@ class _Publisher(DisplayPublisher):
 
     def publish(self, data: dict[str, Any], *_args: Any, **_kwargs: Any) -> None:
         self.shell.send_display(data, is_main=False)
+
+
+class _Formatter(DisplayFormatter):
+    """Asks thirteen formatters about an object only if more than one may know it."""
+
+    def format(self, obj: Any, include: Any = None, exclude: Any = None) -> tuple[Any, Any]:
+        kind: type = type(obj)
+        if kind not in _PLAIN or include or exclude or self._is_known(kind):
+            return super().format(obj, include, exclude)
+        return {_TEXT: self.formatters[_TEXT](obj)}, {}
+
+    def _is_known(self, kind: type) -> bool:
+        special = (self.ipython_display_formatter, self.mimebundle_formatter)
+        others = (each for name, each in self.formatters.items() if name != _TEXT)
+        name = ("builtins", kind.__name__)
+        return any(
+            kind in each.type_printers or name in each.deferred_printers
+            for each in (*special, *others)
+        )
 
 
 class _Hook(DisplayHook):
@@ -68,7 +118,12 @@ class _Hook(DisplayHook):
     def finish_displayhook(self) -> None:
         self._is_active = False
 
+    def log_output(self, format_dict: Any) -> None:
+        """Nothing: IPython would keep every picture for as long as the session lives."""
+
     def quiet(self) -> bool:
+        if ";" not in self.shell.current_code:
+            return False
         try:
             return bool(self.semicolon_at_end_of_expression(self.shell.current_code))
         except Exception:  # noqa: BLE001 - tokenize raises many things on cells with magics
@@ -88,6 +143,12 @@ class Shell(InteractiveShell):
         """Send one bundle of MIME representations to the keeper."""
         if self.channel is not None:
             self.channel.send_display(data, is_main=is_main)
+
+    def init_display_formatter(self) -> None:
+        """Called by IPython."""
+        self.display_formatter = _Formatter(parent=self)
+        configurables: Any = self.configurables  # its type is wrong in IPython
+        configurables.append(self.display_formatter)
 
     def showtraceback(self, *args: Any, **kwargs: Any) -> None:
         """Nothing: the exception is reported as data."""
@@ -120,6 +181,7 @@ def make_shell() -> Shell:
     config.InteractiveShell.xmode = "Plain"
     warnings.filterwarnings("ignore", "To exit: use", UserWarning)
     shell = Shell.instance(config=config)
+    shell.input_transformer_manager = _Transformer()
     # IPython drops empty lines at the top, and with them the numbers of all others.
     transforms = shell.input_transformer_manager.cleanup_transforms
     transforms[transforms.index(leading_empty_lines)] = _keep_empty_lines
@@ -146,7 +208,7 @@ class _Channel:
 
     def receive(self) -> tuple[Message, bytes]:
         while not self._frames:
-            data = self._connection.recv(1 << 16)
+            data = self._connection.recv(wire.READ_SIZE)
             if not data:
                 os._exit(0)
             self._frames = self._reader.feed(data)

@@ -14,6 +14,10 @@ Message = dict[str, Any]  # what JSON objects are, before anybody looked into th
 
 HEADER = struct.Struct("!II")
 MAX_FRAME = 64 * 1024**2
+# More than this at once is memory that the C library gets from the system and gives back on each call.
+READ_SIZE = 1 << 16
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # `dumps` would make one for each frame
 
 
 class WireError(Exception):
@@ -22,7 +26,7 @@ class WireError(Exception):
 
 def encode(message: Message, body: bytes = b"") -> bytes:
     """The bytes of one frame."""
-    text = json.dumps(message, separators=(",", ":")).encode()
+    text = _ENCODER.encode(message).encode()
     return HEADER.pack(len(text), len(body)) + text + body
 
 
@@ -57,7 +61,7 @@ class FrameReader:
 
 def _parse(text: bytearray) -> Message:
     try:
-        message = json.loads(text)
+        message = json.loads(text.decode())
     except (ValueError, RecursionError) as error:
         raise WireError("not JSON") from error
     if not isinstance(message, dict):

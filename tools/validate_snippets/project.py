@@ -23,6 +23,7 @@ class Project(BaseModel):
     packages: Annotated[list[str], Field(max_length=50)] = []
     setup: str = ""
     skip: list[str] = []
+    normalise: dict[str, str] = {}
 
 
 def with_project(request: SnippetsRequest, roots: Sequence[Path]) -> SnippetsRequest:
@@ -43,6 +44,7 @@ def with_project(request: SnippetsRequest, roots: Sequence[Path]) -> SnippetsReq
         packages=tuple(dict.fromkeys([*project.packages, *request.packages])),
         setup="\n".join(part for part in (project.setup, request.setup) if part),
         skip=(*project.skip, *request.skip),
+        normalise={**project.normalise, **request.normalise},
     )
 
 

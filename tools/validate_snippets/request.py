@@ -36,7 +36,8 @@ class SnippetsRequest:
     """One validation: of `paths`, of a `text` in a `format`, or of raw `snippets`.
 
     `setup` is Python that runs before every Python snippet. `skip` names what to leave out: a pattern for
-    files (`docs/old/*`), `FILE:LINE` for a snippet, or the id of a raw one. `timeout_seconds` is for each.
+    files (`docs/old/*`), `FILE:LINE` for a snippet, or the id of a raw one. `normalise` maps patterns to what
+    stands for their matches in shown and real output. `timeout_seconds` is for each.
     """
 
     paths: tuple[str, ...] = ()
@@ -48,6 +49,7 @@ class SnippetsRequest:
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     setup: str = ""
     skip: tuple[str, ...] = ()
+    normalise: Mapping[str, str] = field(default_factory=dict[str, str])
     timeout_seconds: float = 30.0
 
 

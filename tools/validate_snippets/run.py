@@ -6,7 +6,7 @@ import anyio
 
 from .. import _request
 from .._context import App
-from . import probe, unrun
+from . import filters, probe, unrun
 from .judge import Judged
 from .project import with_project
 from .report import SnippetsReport, run_report
@@ -27,6 +27,7 @@ async def run(
     began = time.monotonic()
     _request.check_env(request.env)
     request = await anyio.to_thread.run_sync(with_project, request, app.roots)
+    filters.check(request.normalise)
     found = await anyio.to_thread.run_sync(lambda: list(documents(request, app.roots)))
     cases = [
         Case(document, snippet, document.ids.get(snippet.index))

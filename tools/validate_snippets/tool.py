@@ -76,6 +76,13 @@ async def validate_snippets(
             description="What to leave out: a pattern for files, FILE:LINE, or the id of a raw item.",
         ),
     ] = None,
+    normalise: Annotated[
+        dict[str, str] | None,
+        Field(
+            description="Regular expressions, and what stands for their matches in shown and real "
+            "output alike. The key `<time>` hides dates, clock times and durations."
+        ),
+    ] = None,
     timeout_seconds: Annotated[float, Field(gt=0, le=120, description="For each snippet.")] = 30.0,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> Annotated[CallToolResult, SNIPPETS.answer]:
@@ -107,6 +114,7 @@ async def validate_snippets(
         env=env or {},
         setup=setup,
         skip=tuple(skip or ()),
+        normalise=normalise or {},
         timeout_seconds=timeout_seconds,
     )
 

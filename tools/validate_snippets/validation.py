@@ -16,7 +16,7 @@ from ...server.sandbox import (
     SandboxUnavailable,
 )
 from .._context import App
-from . import build, judge_shell, near, probe, reporting, unrun
+from . import build, filters, judge_shell, near, probe, reporting, unrun
 from .build import Built, Surroundings
 from .judge import Judged, judge
 from .oracles import DEFAULT_RULES
@@ -168,7 +168,7 @@ class Validation:
                 if ran.result is None:
                     self._end(case, Judged("infra", ran.error))
                 else:
-                    self._take(case, ran.result)
+                    await self._take(case, ran.result)
         for case in waiting.values():
             self._end(case, Judged("infra", "Its program gave no result."))
 
@@ -186,22 +186,32 @@ class Validation:
         page = case.document.page.snippets
         return build.python(page, snippet.index, case.tried[-1], self._around, name)
 
-    def _take(self, case: Case, result: ProgramResult) -> None:
+    async def _take(self, case: Case, result: ProgramResult) -> None:
         """Judge a result: the case ends, or another attempt is due."""
-        token = self._around.token
         snippet, built = case.snippet, case.built
         if built is None:
             raise RuntimeError("a result without a program")
         if snippet.language == "yaml":
             self._end(case, unrun.of_yaml(snippet, result))
-        elif snippet.language in {"bash", "console"}:
-            self._end(case, judge_shell.judge(snippet, result, DEFAULT_RULES, token))
+            return
+        judged = await self._judged(snippet, built, result)
+        if snippet.language in {"bash", "console"}:
+            self._end(case, judged)
+            return
+        case.judged.append(judged)
+        if judged.passed:
+            self._end(case, _with_setup(judged, case.tried[-1]))
+
+    async def _judged(self, snippet: Snippet, built: Built, result: ProgramResult) -> Judged:
+        token = self._around.token
+        if snippet.language in {"bash", "console"}:
+            judged = judge_shell.judge(snippet, result, DEFAULT_RULES, token)
         else:
             judged = judge(snippet, built, result, DEFAULT_RULES, token)
-            judged = replace(judged, ran=len(result.cells))
-            case.judged.append(judged)
-            if judged.passed:
-                self._end(case, _with_setup(judged, case.tried[-1]))
+        if judged.kind == "output_mismatch" and self._request.normalise:
+            rules = filters.rules(self._request.normalise, {})
+            judged = await filters.judged_again(snippet, built, result, rules, token)
+        return replace(judged, ran=len(result.cells))
 
     def _end(self, case: Case, judged: Judged) -> None:
         case.done = judged

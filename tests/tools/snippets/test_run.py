@@ -10,7 +10,7 @@ from proofbox.server.app import open_app
 from proofbox.server.sandbox import InvalidInput
 from proofbox.server.settings import Settings
 from proofbox.tools._context import App
-from proofbox.tools.validate_snippets import paging
+from proofbox.tools.validate_snippets import filters, paging
 from proofbox.tools.validate_snippets.report import SnippetReport, SnippetsReport, render
 from proofbox.tools.validate_snippets.request import Item, SnippetsRequest
 from proofbox.tools.validate_snippets.run import run
@@ -324,3 +324,39 @@ async def test_the_documents_of_this_repository_hold(local_cache: Path) -> None:
             report = await run(app, "local", SnippetsRequest(paths=names))
 
     assert report.verdict == "passed", render(report)
+
+
+async def test_a_projects_own_patterns_hold_for_both_sides(app: App) -> None:
+    """What they match is alike; what they do not match still has to be."""
+    code = "print('build 17 of {}')\n#> build 3 of today"
+    text = python(code.format("today")) + python(code.format("yesterday"))
+
+    plain = await check(app, SnippetsRequest(text=text))
+    ruled = await check(app, SnippetsRequest(text=text, normalise={r"build \d+": "build"}))
+
+    assert [result.kind for result in plain[1]] == ["output_mismatch", "output_mismatch"]
+    assert [result.kind for result in ruled[1]] == ["works", "output_mismatch"]
+
+
+async def test_a_pattern_that_never_ends_is_nobodys_pass(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Documentation brings patterns and outputs, and neither can hold up the server."""
+    monkeypatch.setattr(filters, "SECONDS", 0.3)
+    text = python("print('a' * 40)\n#> b")
+
+    _, (result,) = await check(app, SnippetsRequest(text=text, normalise={"(a|a)*c": ""}))
+
+    assert (result.kind, result.verdict) == ("infra", "errored")
+    assert "normalise" in result.reason
+
+
+@pytest.mark.parametrize(("pattern", "replacement"), [("(", ""), ("a", r"\1"), ("a", r"\g<b>")])
+async def test_a_pattern_that_is_none_is_the_callers_mistake(
+    app: App, pattern: str, replacement: str
+) -> None:
+    """Said before anything runs."""
+    request = SnippetsRequest(text=python("1"), normalise={pattern: replacement})
+
+    with pytest.raises(InvalidInput, match="normalise"):
+        await run(app, "local", request)

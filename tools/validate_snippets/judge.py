@@ -15,11 +15,19 @@ from .snippet import Example, Expected, Snippet
 
 
 @dataclass(frozen=True, slots=True)
+class Wrong:
+    """A shown output that is wrong, and what there was instead: text, or an exception."""
+
+    shown: Expected
+    real: str | Raised
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """What is known of a snippet. `line` is the document's.
 
     `failure` is what the plan wants to know of an attempt that failed. `reached` is false where what
-    runs before the snippet failed. `ran` counts the cells that ran, the one that failed included.
+    runs before the snippet failed. `wrong` are all shown outputs that are not the real ones. `ran` counts the cells that ran, the one that failed included.
     """
 
     kind: Kind
@@ -31,6 +39,7 @@ class Judged:
     oracle: bool = False
     failure: Failure = field(default_factory=Failure)
     reached: bool = True
+    wrong: tuple[Wrong, ...] = ()
     ran: int = 0
 
     @property
@@ -165,21 +174,30 @@ def _shown_exception(snippet: Snippet, cell: CellResult) -> Judged | None:
     reason = "It raises something else than is shown."
     line = _line(snippet, cell)
     return Judged("raises", reason, _said(cell), line, diff=found.diff, oracle=True,
-                  failure=_failure(cell))  # fmt: skip
+                  failure=_failure(cell), wrong=(Wrong(shown[0], raised),))  # fmt: skip
 
 
 def _of_examples(snippet: Snippet, own: Sequence[CellResult], rules: Rules) -> Judged:
     """Judge `>>>` examples that all ran."""
     oracle = expects_error = False
+    bad: list[tuple[Example, CellResult, Comparison]] = []
     for example, cell in zip(build.examples(snippet), own, strict=True):
         found = _of_example(snippet, example, cell, rules)
         oracle = oracle or (found is not None and found.checked)
         expects_error = expects_error or cell.outcome == "raised"
         if found is not None and not found.matches:
-            line = snippet.position(example.line).line
-            reason = "What it prints is not what is shown."
-            return Judged("output_mismatch", reason, _said(cell) if cell.error else "", line,
-                          diff=found.diff, oracle=True)  # fmt: skip
+            bad.append((example, cell, found))
+    if bad:
+        example, cell, found = bad[0]
+        wrong = tuple(
+            Wrong(one.want, _raised(ran) or ran.stdout.text)
+            for one, ran, _ in bad
+            if one.want is not None
+        )
+        line = snippet.position(example.line).line
+        reason = "What it prints is not what is shown."
+        return Judged("output_mismatch", reason, _said(cell) if cell.error else "", line,
+                      diff=found.diff, oracle=True, wrong=wrong)  # fmt: skip
     kind = "expected_error" if expects_error else "works"
     return Judged(kind, "It raises what is shown." if expects_error else "", oracle=oracle)
 
@@ -221,7 +239,10 @@ def _of_output(snippet: Snippet, cell: CellResult, rules: Rules, token: str) -> 
         if not found.matches:
             line = shown.line if shown.file == snippet.file else snippet.line
             reason = "What it prints is not what is shown."
-            return Judged("output_mismatch", reason, line=line, diff=found.diff, oracle=True)
+            wrong = tuple(Wrong(one, got) for one, got, found in compared if not found.matches)
+            return Judged(
+                "output_mismatch", reason, line=line, diff=found.diff, oracle=True, wrong=wrong
+            )
     return Judged("works", oracle=any(found.checked for _, _, found in compared))
 
 

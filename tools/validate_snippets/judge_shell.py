@@ -3,9 +3,9 @@
 from ...server.sandbox import ProgramResult
 from .. import _text
 from . import causes, oracles, shell
-from .judge import Judged
+from .judge import Judged, Wrong
 from .oracles import Comparison, Rules
-from .snippet import Snippet
+from .snippet import Expected, Snippet
 
 
 def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> Judged:
@@ -46,21 +46,29 @@ def _of_outputs(snippet: Snippet, ran: shell.Ran, rules: Rules) -> Judged:
     if snippet.marks.output == "ignore":
         return Judged("works")
     unordered = snippet.marks.output == "unordered"
-    compared: list[tuple[int, Comparison]] = []
+    compared: list[tuple[Expected, str, Comparison]] = []
     first = 1
     for command in snippet.commands:
         if command.output is not None:
             got = ran.outputs.get(first, "")
             found = oracles.compare(command.output, got, rules, unordered=unordered)
-            compared.append((command.output.line, found))
+            compared.append((command.output, got, found))
         first += max(1, command.source.rstrip("\n").count("\n") + 1)
     for shown in snippet.expected:
         if shown.after_line == 0:
             got = "".join(ran.outputs.values())
             found = oracles.compare(shown, got, rules, unordered=unordered)
-            compared.append((shown.line, found))
-    for line, found in compared:
+            compared.append((shown, got, found))
+    for shown, _, found in compared:
         if not found.matches:
             reason = "What it prints is not what is shown."
-            return Judged("output_mismatch", reason, line=line, diff=found.diff, oracle=True)
-    return Judged("works", oracle=any(found.checked for _, found in compared))
+            wrong = tuple(Wrong(one, got) for one, got, its in compared if not its.matches)
+            return Judged(
+                "output_mismatch",
+                reason,
+                line=shown.line,
+                diff=found.diff,
+                oracle=True,
+                wrong=wrong,
+            )
+    return Judged("works", oracle=any(found.checked for _, _, found in compared))

@@ -24,6 +24,7 @@ _GUEST = Path(__file__).parent / "guest"
 _UNSENT = {"driver", "boot"}
 _MARGIN_SECONDS = 20.0
 _PROBES = 12
+_WATCHED = 100
 # They reorder, repeat or distribute tests, measure what we measure, or write where we read.
 _BLOCKED = ("cacheprovider", "rerunfailures", "xdist", "randomly", "random_order", "cov", "_cov",
             "flaky", "html", "json-report", "reportlog", "timeout")  # fmt: skip
@@ -122,6 +123,7 @@ class _Prepared:
             "seed": plan.seed,
             "probes": [asdict(probe) for probe in self._probes],
             "guests": plan.guests,
+            "watched": [f"{ROOT}/{path}" for path in _most_watched(project)],
         }
         return {
             "token": self._token,
@@ -176,6 +178,11 @@ def arguments(project: Project, plan: Plan) -> list[str]:
         *project.arguments,
         *files,
     ]
+
+
+def _most_watched(project: Project) -> list[str]:
+    """Files that a test may not change, for a look after every test; all are looked at after the last."""
+    return [*project.tests, *(module.path for module in project.sources)][:_WATCHED]
 
 
 def _no_answer(result: ProgramResult) -> str:

@@ -71,12 +71,25 @@ class Recorder:
         """Around one test, all phases."""
         self._say("start", id=item.nodeid)
         self._assertions = 0
-        before = _surroundings()
+        before = self._surroundings()
         result: Any = yield
-        left = _differences(before, _surroundings())
+        left = _differences(before, self._surroundings())
         if left and item.nodeid not in self._probes:
             self._say("left", id=item.nodeid, what=left)
         return result
+
+    def _surroundings(self) -> dict[str, Any]:
+        try:
+            folder = os.getcwd()
+        except OSError:
+            folder = "a folder that is gone"
+        return {
+            "environ": dict(os.environ),
+            "folder": folder,
+            "path": list(sys.path),
+            "random": random.getstate(),
+            "files": [_stamp(path) for path in self._config["watched"]],
+        }
 
     def pytest_assertion_pass(self) -> None:
         """An assert statement held."""
@@ -166,17 +179,12 @@ def _ordered(items: list[pytest.Item], config: dict[str, Any]) -> list[pytest.It
     return items
 
 
-def _surroundings() -> dict[str, Any]:
+def _stamp(path: str) -> tuple[int, int, int]:
     try:
-        folder = os.getcwd()
+        status = os.stat(path)
     except OSError:
-        folder = "a folder that is gone"
-    return {
-        "environ": dict(os.environ),
-        "folder": folder,
-        "path": list(sys.path),
-        "random": random.getstate(),
-    }
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -188,6 +196,7 @@ def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     found += [f"os.environ[{name!r}]" for name in sorted(names)[:5]]
     found += ["the working directory"] if before["folder"] != after["folder"] else []
     found += ["sys.path"] if before["path"] != after["path"] else []
+    found += ["a file of the project"] if before["files"] != after["files"] else []
     found += ["random"] if before["random"] != after["random"] else []
     return found
 

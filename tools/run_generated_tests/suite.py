@@ -1,0 +1,212 @@
+"""What a test file says of itself, read without running it."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_ASSERTING = ("assert", "raises", "warns", "fail", "deprecated_call", "check", "expect", "verify")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A test as it stands in the file. `name` is `Class::function` or `function`; `asserts` whether
+    something in it looks like a check.
+    """
+
+    name: str
+    line: int
+    end_line: int
+    asserts: bool
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uncollected:
+    """Something that was meant as a test and is none; `why` in one sentence."""
+
+    name: str
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A test file. `error` says why it is no Python; `examples` whether its docstrings hold any."""
+
+    path: str
+    tests: tuple[Written, ...] = ()
+    uncollected: tuple[Uncollected, ...] = ()
+    error: str = ""
+    error_line: int = 0
+    examples: bool = False
+
+
+def is_test_file(path: str, patterns: Iterable[str] = ("test_*.py", "*_test.py")) -> bool:
+    """Whether pytest would look for tests in it."""
+    name = path.rpartition("/")[2]
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def read_sheet(path: str, text: str) -> Sheet:
+    """What a test file says of itself."""
+    if not path.endswith(".py"):
+        return Sheet(path, examples=">>>" in text)
+    try:
+        tree = ast.parse(text)
+    except SyntaxError as error:
+        return Sheet(path, error=f"{error.msg}", error_line=error.lineno or 0)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Sheet(path, error=f"it cannot be parsed ({error})")
+    tests = tuple(_tests(tree))
+    docs = (ast.get_docstring(n) or "" for n in ast.walk(tree) if isinstance(n, _DOCUMENTED))
+    return Sheet(
+        path,
+        tests,
+        tuple(_uncollected(tree)),
+        examples=any(">>> " in text for text in docs),
+    )
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _tests(tree: ast.Module) -> Iterator[Written]:
+    """The tests that pytest should find, the last of each name."""
+    found: dict[str, Written] = {}
+    for scope, function in _functions(tree.body):
+        if function.name.startswith("test") and not _is_fixture(function):
+            name = f"{scope}::{function.name}" if scope else function.name
+            found[name] = Written(
+                name,
+                function.lineno,
+                function.end_lineno or function.lineno,
+                _asserts(function),
+                isinstance(function, ast.AsyncFunctionDef),
+            )
+    yield from found.values()
+
+
+def _functions(body: list[ast.stmt], scope: str = "") -> Iterator[tuple[str, _Function]]:
+    for node in body:
+        if isinstance(node, _Function):
+            yield scope, node
+        elif isinstance(node, ast.ClassDef) and _is_collected(node):
+            yield from _functions(node.body, f"{scope}::{node.name}" if scope else node.name)
+
+
+def _is_collected(node: ast.ClassDef) -> bool:
+    if _is_unittest(node):
+        return True
+    return node.name.startswith("Test") and not _defines(node, "__init__")
+
+
+def _is_unittest(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).rpartition(".")[2].endswith("TestCase") for base in node.bases)
+
+
+def _defines(node: ast.ClassDef, name: str) -> bool:
+    return any(isinstance(item, _Function) and item.name == name for item in node.body)
+
+
+def _is_fixture(function: _Function) -> bool:
+    return any("fixture" in ast.unparse(each) for each in function.decorator_list)
+
+
+def _asserts(function: _Function) -> bool:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func).rpartition(".")[2].lower()
+            if name.startswith(_ASSERTING):
+                return True
+    return False
+
+
+def _uncollected(tree: ast.Module) -> Iterator[Uncollected]:
+    yield from _shadowed(tree.body)
+    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from _in_class(node, used)
+        elif isinstance(node, ast.If):
+            yield from _guarded(node)
+        elif isinstance(node, _Function):
+            yield from _misnamed(node, used)
+            yield from _nested(node)
+
+
+def _shadowed(body: list[ast.stmt], scope: str = "") -> Iterator[Uncollected]:
+    """Definitions that a later one of the same name replaces."""
+    last: dict[str, ast.stmt] = {}
+    for node in body:
+        if isinstance(node, _Function) and any(
+            "overload" in ast.unparse(d) for d in node.decorator_list
+        ):
+            continue
+        if isinstance(node, _Function | ast.ClassDef) and node.name.startswith(("test", "Test")):
+            if (earlier := last.get(node.name)) is not None:
+                why = (
+                    f"Another {node.name} in line {node.lineno} takes its place, so it never runs."
+                )
+                yield Uncollected(_dotted(scope, node.name), earlier.lineno, why)
+            last[node.name] = node
+        if isinstance(node, ast.ClassDef):
+            yield from _shadowed(node.body, node.name)
+
+
+def _in_class(node: ast.ClassDef, used: set[str]) -> Iterator[Uncollected]:
+    methods = [m for m in node.body if isinstance(m, _Function) and m.name.startswith("test")]
+    if not methods or _is_unittest(node):
+        return
+    if node.name.startswith("Test") and _defines(node, "__init__"):
+        why = "Its class has an __init__, so pytest does not collect it; use a fixture or setup_method."
+    elif not node.name.startswith("Test") and not node.bases and node.name not in used:
+        why = (
+            f"Its class is called {node.name}; pytest collects classes whose names begin with Test."
+        )
+    else:
+        return
+    for method in methods:
+        yield Uncollected(f"{node.name}::{method.name}", method.lineno, why)
+
+
+def _guarded(node: ast.If) -> Iterator[Uncollected]:
+    test = ast.unparse(node.test)
+    if test in {"False", "0"} or "__main__" in test:
+        for item in ast.walk(node):
+            if isinstance(item, _Function) and item.name.startswith("test"):
+                why = f"It is defined only if {test}, which never holds when tests are collected."
+                yield Uncollected(item.name, item.lineno, why)
+
+
+def _misnamed(node: _Function, used: set[str]) -> Iterator[Uncollected]:
+    """A function that nobody calls, checks something and has `test` in the wrong place of its name."""
+    name = node.name.lower()
+    if node.name.startswith("test") or node.name in used or _is_fixture(node):
+        return
+    if node.decorator_list or node.name.startswith("pytest_"):
+        return
+    if ("test" in name or name.startswith(("should_", "it_", "tes_", "tets_"))) and _asserts(node):
+        why = "Its name does not begin with test_, so pytest does not collect it."
+        yield Uncollected(node.name, node.lineno, why)
+
+
+def _nested(node: _Function) -> Iterator[Uncollected]:
+    called = {
+        n.func.id
+        for n in ast.walk(node)
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
+    for item in ast.walk(node):
+        if not isinstance(item, _Function) or item is node or item.name in called:
+            continue
+        if item.name.startswith("test_"):
+            why = f"It is defined inside {node.name} and never called."
+            yield Uncollected(item.name, item.lineno, why)
+
+
+def _dotted(scope: str, name: str) -> str:
+    return f"{scope}::{name}" if scope else name

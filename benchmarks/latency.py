@@ -121,7 +121,8 @@ class Session:
 
     async def noop(self) -> None:
         """The same server's tool that does nothing."""
-        await self._client.call_tool("noop", {"code": "1+1"})
+        result = await self._client.call_tool("noop", {"code": "1+1"})
+        assert result.structured_content == {"result": "1+1"}, result
 
     async def close(self, session_id: str) -> None:
         """Give the session up."""

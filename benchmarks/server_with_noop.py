@@ -1,8 +1,9 @@
 """proofbox's own server with one more tool that does nothing: the floor to measure from."""
 
 import anyio
+from mcp.types import ToolAnnotations
 
-from proofbox.server.app import create_server
+from proofbox.server.app import Registration, create_server
 from proofbox.server.settings import Settings
 
 
@@ -13,8 +14,8 @@ async def noop(code: str) -> str:
 
 async def main() -> None:
     """Serve on stdio."""
-    server = create_server(Settings())
-    server.add_tool(noop)
+    more = Registration(noop, "Do nothing", ToolAnnotations(read_only_hint=True))
+    server = create_server(Settings(), more_tools=(more,))
     await server.run_stdio_async()
 
 

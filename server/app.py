@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -27,6 +27,7 @@ from ..tools.execute_code import execute_code
 from ..tools.get_job import get_job
 from ..tools.read_artifact import read_artifact, read_whole
 from ..tools.validate_snippets.tool import validate_snippets
+from . import schemas
 from .jobs import Jobs
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
@@ -58,7 +59,9 @@ instructions."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Registration:
+class Registration:
+    """A tool as the server offers it: `function`'s docstring is its description."""
+
     function: Callable[..., Any]
     title: str
     annotations: ToolAnnotations
@@ -76,32 +79,32 @@ def _hints(*, read_only: bool, destructive: bool, idempotent: bool) -> ToolAnnot
 
 
 TOOLS = (
-    _Registration(
+    Registration(
         execute_code,
         "Execute code",
         _hints(read_only=False, destructive=False, idempotent=False),
         {"anthropic/alwaysLoad": True, "anthropic/maxResultSizeChars": 60_000},
     ),
-    _Registration(
+    Registration(
         validate_snippets,
         "Validate snippets",
         _hints(read_only=True, destructive=False, idempotent=True),
         {"anthropic/maxResultSizeChars": 60_000},
     ),
-    _Registration(
+    Registration(
         get_job,
         "Get a job",
         # It may cancel one: what that had found is lost, and nothing else.
         _hints(read_only=False, destructive=True, idempotent=True),
         {"anthropic/maxResultSizeChars": 60_000},
     ),
-    _Registration(
+    Registration(
         read_artifact,
         "Read an artifact",
         _hints(read_only=True, destructive=False, idempotent=True),
         {"anthropic/maxResultSizeChars": 60_000},
     ),
-    _Registration(
+    Registration(
         close_session,
         "Close a session",
         _hints(read_only=False, destructive=True, idempotent=True),
@@ -226,9 +229,10 @@ def create_server(
     on_closed: Callable[[], None] | None = None,
     on_progress: OnProgress | None = None,
     roots: tuple[Path, ...] = (),
+    more_tools: tuple[Registration, ...] = (),
 ) -> ProofboxServer:
     """The server, ready for a transport. `on_closed` is called once everything is cleaned up; `roots`
-    as for `open_app`.
+    as for `open_app`; `more_tools` are offered after our own.
     """
 
     @asynccontextmanager
@@ -242,7 +246,7 @@ def create_server(
             if on_closed is not None:
                 on_closed()
 
-    tools = {tool.name: tool for tool in map(_tool, TOOLS)}
+    tools = {tool.name: tool for tool in map(_tool, (*TOOLS, *more_tools))}
     server = ProofboxServer(
         "proofbox",
         title="proofbox",
@@ -274,35 +278,15 @@ async def session_file(session_id: str, path: str, ctx: Context[App]) -> bytes:
         raise ResourceError(str(error)) from error
 
 
-def _tool(entry: _Registration) -> Tool:
+def _tool(entry: Registration) -> Tool:
     tool = Tool.from_function(
         entry.function,
         title=entry.title,
-        description=_unwrapped(entry.function.__doc__ or ""),
+        description=schemas.unwrapped(entry.function.__doc__ or ""),
         annotations=entry.annotations,
         meta=entry.meta,
     )
-    tool.parameters = _untitled(tool.parameters)
+    tool.parameters = schemas.untitled(tool.parameters)
     if tool.fn_metadata.output_schema is not None:
-        tool.fn_metadata.output_schema = _untitled(tool.fn_metadata.output_schema)
+        tool.fn_metadata.output_schema = schemas.of_output(tool.fn_metadata.output_schema)
     return tool
-
-
-def _untitled(schema: Any) -> Any:
-    """The schema without the titles that pydantic makes of names: the model pays for them too."""
-    if isinstance(schema, list):
-        return [_untitled(item) for item in cast(list[Any], schema)]
-    if not isinstance(schema, dict):
-        return schema
-    items = cast(dict[str, Any], schema).items()
-    return {
-        key: _untitled(value)
-        for key, value in items
-        if key != "title" or not isinstance(value, str)
-    }
-
-
-def _unwrapped(docstring: str) -> str:
-    """The docstring as paragraphs of one line: the model pays for indentation."""
-    paragraphs = docstring.strip().split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)

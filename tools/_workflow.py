@@ -31,7 +31,7 @@ from ..server.jobs import JobState, OnProgress, Progress, Report, State, run_or_
 from ..server.sandbox import ProofboxError
 from . import _text
 from ._context import App, advice, app_of, principal
-from ._progress import Feed, reporting
+from ._progress import Feed, reporting, teller
 from ._verdict import Verdict
 
 WAIT_SECONDS = 45.0
@@ -121,14 +121,11 @@ class Workflow(Generic[R]):
         """
         app, feed = app_of(ctx), Feed()
 
-        async def tell(elapsed: float, line: str) -> None:
-            await ctx.report_progress(round(elapsed, 3), message=line)
-
         async def whole(progress: Progress) -> Report:
             return (await work(progress)).model_dump(mode="json", exclude_defaults=True)
 
         try:
-            async with reporting(feed, tell, lambda: app.news.line):
+            async with reporting(feed, teller(ctx), lambda: app.news.line):
                 state = await run_or_job(
                     app.jobs,
                     principal(),

@@ -17,7 +17,7 @@ from ._context import App, advice, app_of, principal
 from ._evidence import Evidence, gather, gather_lost
 from ._made import changed, snapshot
 from ._pictures import picture_type
-from ._progress import Feed, reporting
+from ._progress import Feed, reporting, teller
 from ._report import Report
 from ._request import CodeRequest
 
@@ -196,11 +196,8 @@ async def execute_code(
     )
     feed = Feed()
 
-    async def tell(elapsed: float, line: str) -> None:
-        await ctx.report_progress(round(elapsed, 3), message=line)
-
     try:
-        async with reporting(feed, tell, lambda: app.news.line):
+        async with reporting(feed, teller(ctx), lambda: app.news.line):
             return to_result(await run(app, principal(), request, feed))
     except ProofboxError as error:
         raise advice(error) from error

@@ -14,7 +14,7 @@ from ..server.jobs import Jobs, JobState, OnProgress, State
 from ..server.sandbox import ProofboxError
 from . import _text
 from ._context import advice, principal
-from ._progress import Feed, reporting
+from ._progress import Feed, reporting, teller
 from ._workflow import (
     WAIT_SECONDS,
     ProgressReport,
@@ -177,12 +177,9 @@ async def get_job(
     feed = Feed()
     request = JobRequest(job_id, wait_seconds, cancel, offset, full)
 
-    async def tell(elapsed: float, line: str) -> None:
-        await ctx.report_progress(round(elapsed, 3), message=line)
-
     jobs = ctx.request_context.lifespan_context.jobs
     try:
-        async with reporting(feed, tell, lambda: ""):
+        async with reporting(feed, teller(ctx), lambda: ""):
             state = await run(jobs, principal(), request, on_progress=told_to(feed))
     except ProofboxError as error:
         raise advice(error) from error

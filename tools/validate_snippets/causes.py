@@ -27,6 +27,13 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'(?P<rest>;.*)?")
+# How libraries that do without a package until it is needed say that it is not there.
+_MISSING_OPTIONAL = re.compile(
+    r"required package '(?P<a>[\w.-]+)' not found|requires (?:the )?'(?P<b>[\w.-]+)' (?:module|package|library)|"
+    r"pip install (?:-\S+ )*['\"`]?(?P<c>[A-Za-z][\w.-]*)|'?`?(?P<d>[\w.-]+)'?`? must be installed|"
+    r"`Import (?P<e>[\w.]+)` failed|[Mm]issing optional dependency '(?P<f>[\w.-]+)'|"
+    r"['`\"]?(?P<g>[\w.-]+)['`\"]? (?:package |module |library )?(?:is )?not installed"
+)
 _MISSING_FILE = re.compile(r"No such file or directory:? ?(?P<file>.*)")
 _NOT_FOUND = re.compile(r"(?:line \d+: )?(?P<name>[\w./+-]+): (?:command not found|No such file)")
 _INSTALLS = re.compile(
@@ -46,6 +53,10 @@ def of_exception(
     kinds = {hint.kind for hint in hints}
     if name == "ModuleNotFoundError" and (match := _MISSING_MODULE.search(value)):
         return _module(match["name"], bool(match["rest"]))
+    if name in {"ModuleNotFoundError", "ImportError"} and (
+        match := _MISSING_OPTIONAL.search(value)
+    ):
+        return _module(next(filter(None, match.groups())), False)
     if name in {"EOFError", "BdbQuit"} and "interactive" in kinds:
         return "interactive", "It asks somebody for input, and here is nobody to answer."
     if name == "KeyError" and "credentials" in kinds and _SECRET.search(value):

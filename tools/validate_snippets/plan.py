@@ -292,8 +292,11 @@ def _may_depend(page: Sequence[Snippet], snippet: Snippet, failures: Sequence[Fa
     """
     if any(failure.name in _STATEFUL for failure in failures):
         return True
-    # Words, not only names: SQL in a string can mean a variable of the page.
-    words = {failure.missing for failure in failures} | set(_WORD.findall(snippet.source))
+    # Words, not only names: SQL in a string can mean a variable of the page, and shown output can name it.
+    shown = " ".join(expected.text for expected in snippet.expected)
+    words = {failure.missing for failure in failures} | set(
+        _WORD.findall(f"{snippet.code} {shown}")
+    )
     if not failures:
         words &= analyse(snippet.source).needs
     earlier = (analyse(page[index].source) for index in _usable(page, snippet))

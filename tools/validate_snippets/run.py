@@ -1,17 +1,19 @@
 """Validate snippets: find them, run each with as little before it as it needs, and report."""
 
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import anyio
 
 from .. import _request
 from .._context import App
-from . import filters, probe, unrun
+from . import filters, probe, unrun, update
 from .judge import Judged
 from .project import with_project
-from .report import SnippetsReport, run_report
-from .reporting import Row, file_of
-from .request import SnippetsRequest, documents
+from .report import FileReport, SnippetsReport, run_report
+from .reporting import Row, file_of, with_updates
+from .request import Document, SnippetsRequest, documents
 from .validation import Case, OnDone, Validation
 
 
@@ -40,15 +42,47 @@ async def run(
     rows: dict[int, list[Row]] = {id(document): [] for document in found}
     for case in cases:
         rows[id(case.document)].append(_row(case))
-    report = run_report([file_of(document, rows[id(document)], app.roots) for document in found])
+    files = [file_of(document, rows[id(document)], app.roots) for document in found]
+    if request.update != "no":
+        files = await anyio.to_thread.run_sync(
+            lambda: list(_updated(request, found, files, cases, app.roots))
+        )
+    report = run_report(files)
     return report.model_copy(
         update={
             "python": facts.python,
-            "packages": list(request.packages),
+            "packages": list(validation.packages),
             "lost_sandboxes": validation.losses,
             "duration_seconds": round(time.monotonic() - began, 3),
         }
     )
+
+
+def _updated(
+    request: SnippetsRequest,
+    found: Sequence[Document],
+    files: Sequence[FileReport],
+    cases: Sequence[Case],
+    roots: Sequence[Path],
+) -> Iterator[FileReport]:
+    """The reports of the files, with what puts the real outputs into them; it is written if asked for."""
+    given = {"<text>": request.text or "", **{f"<{i.id}>": i.code for i in request.snippets}}
+
+    def read(file: str) -> str:
+        return given[file] if file in given else update.read_file(file)
+
+    wrong = [one for case in cases if case.done is not None for one in case.done.wrong]
+    changes = update.updates(wrong, read)
+    if request.update == "write":
+        changes = [update.write(one) if one.file not in given else one for one in changes]
+    owners: dict[str, int] = {}
+    for case in cases:
+        for one in case.done.wrong if case.done is not None else ():
+            # A file that several pages include is reported with the first of them.
+            owners.setdefault(one.shown.file, id(case.document))
+    for document, file in zip(found, files, strict=True):
+        own = [change for change in changes if owners[change.file] == id(document)]
+        yield with_updates(file, document, own, roots) if own else file
 
 
 def _row(case: Case) -> Row:

@@ -4,8 +4,10 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from ...server import programs
 from ...server.sandbox import (
@@ -16,7 +18,7 @@ from ...server.sandbox import (
     SandboxUnavailable,
 )
 from .._context import App
-from . import build, filters, judge_shell, near, probe, reporting, unrun
+from . import build, filters, judge_shell, near, needs, probe, reporting, unrun
 from .build import Built, Surroundings
 from .judge import Judged, judge
 from .oracles import DEFAULT_RULES
@@ -28,6 +30,8 @@ OnDone = Callable[[int, int], None]
 """Called with how many snippets are judged, and how many there are."""
 
 LANES = 2
+_MOST_INSTALLS = 3
+"""A package that is there can show that another one is missing."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,6 +49,12 @@ class Case:
     @property
     def setup(self) -> Attempt | None:
         return self.tried[-1] if self.tried else None
+
+    def start_over(self) -> None:
+        """Forget what was tried: the next sandbox has more in it."""
+        self.tried.clear()
+        self.judged.clear()
+        self.built = self.done = None
 
 
 class Validation:
@@ -65,11 +75,19 @@ class Validation:
             secrets.token_hex(16), request.env, request.setup, request.timeout_seconds
         )
         self._facts = probe.Facts()
+        self.packages = request.packages
 
     async def finish(self) -> probe.Facts:
         """Judge every case."""
         self._skip_named()
-        waiting = [case for case in self._cases if case.done is None]
+        await self._judge([case for case in self._cases if case.done is None])
+        for _ in range(_MOST_INSTALLS):
+            if not await self._install():
+                break
+        await self._look_closer([case for case in self._cases if case.tried])
+        return self._facts
+
+    async def _judge(self, waiting: Sequence[Case]) -> None:
         if waiting:
             await self._ask(waiting)
         for case in waiting:
@@ -79,8 +97,40 @@ class Validation:
             self._begin(waiting)
             await self._round([case for case in waiting if case.done is None])
             waiting = [case for case in waiting if case.done is None]
-        await self._look_closer([case for case in self._cases if case.tried])
-        return self._facts
+
+    async def _install(self) -> bool:
+        """Judge again what lacks a package that its project names, with that package."""
+        wanted = await anyio.to_thread.run_sync(self._wanted)
+        if not wanted:
+            return False
+        before = [(case, case.done) for case in wanted]
+        packages, self.packages = self.packages, (*self.packages, *sorted(set(wanted.values())))
+        for case in wanted:
+            case.start_over()
+        self._ready -= len(wanted)
+        try:
+            await self._judge(list(wanted))
+        except ProofboxError as error:
+            self.packages = packages
+            for case, judged in before:
+                if judged is not None:
+                    case.done = replace(
+                        judged, reason=f"{judged.reason} Installing it failed: {error}"
+                    )
+            return False
+        return True
+
+    def _wanted(self) -> dict[Case, str]:
+        """The requirement for each case that lacks one and whose project allows it."""
+        wanted: dict[Case, str] = {}
+        for case in self._cases:
+            module = needs.missing(case.done.reason) if case.done else ""
+            if module and case.done and case.done.kind == "needs_dependency":
+                folder = Path(case.document.page.file).parent
+                requirement = needs.allowed(module, needs.of_project(folder, self._app.roots))
+                if requirement and requirement not in self.packages:
+                    wanted[case] = requirement
+        return wanted
 
     async def _look_closer(self, cases: Sequence[Case]) -> None:
         """Ask for what was meant where a name was wrong."""
@@ -221,7 +271,7 @@ class Validation:
     @asynccontextmanager
     async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
         sessions = self._app.sessions
-        packages = self._request.packages
+        packages = self.packages
         try:
             async with sessions.lease(self._who, packages=packages, purpose="snippets") as lease:
                 try:

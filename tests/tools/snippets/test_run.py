@@ -360,3 +360,18 @@ async def test_a_pattern_that_is_none_is_the_callers_mistake(
 
     with pytest.raises(InvalidInput, match="normalise"):
         await run(app, "local", request)
+
+
+@pytest.mark.slow
+async def test_what_a_project_names_is_installed_for_its_examples(app: App, tmp_path: Path) -> None:
+    """And what it does not name is said to be missing."""
+    (tmp_path / "requirements.txt").write_text("more-itertools>=10\n")
+    yaml = "```yaml\n{}\n```\n"
+    text = python("from more_itertools import one\none([1])") + python("import no_such_module")
+    (tmp_path / "a.md").write_text(text + yaml.format("a: [1]") + yaml.format("a: [1"))
+
+    report, results = await check(app, SnippetsRequest(paths=("a.md",)))
+
+    kinds = [result.kind for result in results]
+    assert kinds == ["works", "needs_dependency", "works", "syntax"]
+    assert report.packages == ["more-itertools>=10", "pyyaml"]

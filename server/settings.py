@@ -8,6 +8,8 @@ import difflib
 import math
 import os
 import re
+import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -98,25 +100,34 @@ def _requirements(text: str) -> tuple[str, ...]:
 
 
 def _folders(text: str) -> tuple[Path, ...]:
-    folders = tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+    folders = tuple(os.path.expanduser(part) for part in text.split(os.pathsep) if part)
     for folder in folders:
-        if not folder.is_absolute() or not folder.is_dir():
+        if not os.path.isabs(folder) or not os.path.isdir(folder):
             raise ValueError(f"must be absolute paths of folders that exist; {folder} is not one")
-    return tuple(folder.resolve() for folder in folders)
-
-
-def _folder(text: str) -> Path:
-    folder = Path(text).expanduser()
-    if not folder.is_absolute() or (folder.exists() and not folder.is_dir()):
-        raise ValueError("must be the absolute path of a folder")
-    return folder
+    return tuple(Path(folder).resolve() for folder in folders)
 
 
 def _writable_folder(text: str) -> Path:
-    folder = _folder(text)
+    folder = Path(os.path.expanduser(text))
+    if not folder.is_absolute():
+        raise ValueError("must be the absolute path of a folder")
+    # Made when it is needed. Permissions alone do not tell: root may write anywhere, but not to /proc.
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"must be a folder that can be written to, and {there} cannot: {error.strerror}"
+        ) from None
+    return folder
+
+
+def _executable_folder(text: str) -> Path:
+    folder = _writable_folder(text)
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ValueError(f"must be a folder that can be written; {there} cannot")
+    if sys.platform == "linux" and os.statvfs(there).f_flag & os.ST_NOEXEC:
+        raise ValueError(f"must be a folder that programs can be run from; {there} is noexec")
     return folder
 
 
@@ -185,8 +196,9 @@ class Settings:
         3600.0, _seconds(60, 30 * _DAY), "3600", "The longest life that the E2B plan allows."
     )
     cache_dir: Path | None = _setting(  # noqa: RUF009 - it makes a field
-        None, _folder, "the user's cache directory", "Where built Python environments are kept."
-    )
+        None, _executable_folder, "the user's cache directory",
+        "Where built Python environments are kept.",
+    )  # fmt: skip
     data_dir: Path | None = _setting(  # noqa: RUF009 - it makes a field
         None, _writable_folder, "the user's data directory", "Where reports of jobs are kept."
     )  # fmt: skip

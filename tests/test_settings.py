@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,8 +63,8 @@ def test_every_field_but_the_key_is_in_the_table() -> None:
         ("PROOFBOX_IDLE_SECONDS", "1.5", "idle_seconds", 1.5),
         ("PROOFBOX_QUEUE", "0", "queue", 0),
         ("PROOFBOX_E2B_TEMPLATE", "team/python:v1", "e2b_template", "team/python:v1"),
-        ("PROOFBOX_CACHE_DIR", "/nowhere/yet", "cache_dir", Path("/nowhere/yet")),
-        ("PROOFBOX_DATA_DIR", "/nowhere/yet", "data_dir", Path("/nowhere/yet")),
+        ("PROOFBOX_CACHE_DIR", "/tmp/not/yet", "cache_dir", Path("/tmp/not/yet")),
+        ("PROOFBOX_DATA_DIR", "/tmp/not/yet", "data_dir", Path("/tmp/not/yet")),
         ("PROOFBOX_LOG_LEVEL", "debug", "log_level", "debug"),
         ("PROOFBOX_MAX_SESSIONS", " ", "max_sessions", 32),
     ],
@@ -95,13 +96,35 @@ def test_a_variable_sets_its_field(variable: str, text: str, name: str, value: o
         ("PROOFBOX_E2B_TEMPLATE", "a b"),
         ("PROOFBOX_CACHE_DIR", "relative"),
         ("PROOFBOX_DATA_DIR", "relative"),
-        ("PROOFBOX_DATA_DIR", "/etc/passwd/folder"),
+        *(
+            (variable, text)
+            for variable in ("PROOFBOX_CACHE_DIR", "PROOFBOX_DATA_DIR")
+            for text in (
+                "/etc/passwd/folder",
+                "/etc/passwd",
+                "/proc/folder",
+                "~nobody-at-all/folder",
+            )
+        ),
+        ("PROOFBOX_CACHE_DIR", "/proc/self"),
+        ("PROOFBOX_ROOTS", "/root/" + "x" * 300),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(variable: str, text: str) -> None:
     """With what it must be and what it is."""
     with pytest.raises(SettingsError, match=rf"^{variable} must be .*\."):
         read_settings({variable: text})
+
+
+def test_a_cache_that_nothing_can_be_run_from_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packages in it would not load; reports may well be kept there."""
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_NOEXEC))
+
+    with pytest.raises(SettingsError, match=f"^PROOFBOX_CACHE_DIR must .*{tmp_path} is noexec"):
+        read_settings({"PROOFBOX_CACHE_DIR": str(tmp_path / "folder")})
+    assert read_settings({"PROOFBOX_DATA_DIR": str(tmp_path)}).data_dir == tmp_path
 
 
 def test_a_flag_wins_over_the_environment_and_is_named_when_it_is_wrong() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..base import Limits
 from ..driving.connection import Connection, connect
-from ..errors import SandboxUnavailable
+from ..errors import SandboxRejected, SandboxUnavailable
 from . import launch, plan
 from .cgroups import Cgroup
 from .environments import Environment
@@ -72,6 +72,7 @@ class Jail:
 
         Raises:
             SandboxUnavailable: the process could not be started.
+            SandboxRejected: the cache cannot be written to.
         """
         # A session's own number is an rlimit; this one is for all of them, and one must not have it alone.
         processes = _SESSIONS_WORTH_OF_PROCESSES * limits.processes
@@ -248,7 +249,13 @@ async def _launch(
 
 def _supervisor_cache(cache_dir: Path, environment: Environment) -> Path:
     cache = cache_dir / "supervisor" / environment.path.name
-    cache.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(cache, _NOBODY, _NOBODY)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(cache, _NOBODY, _NOBODY)
+    except OSError as error:
+        raise SandboxRejected(
+            f"The cache directory {cache} cannot be made: {error.strerror}. Set PROOFBOX_CACHE_DIR to "
+            "a directory that you may write."
+        ) from error
     return cache

@@ -47,5 +47,4 @@ def _is_library(name: str) -> bool:
         or name in {"<swapped>", "<string>"}
         or "/lib/python" in name
         or "site-packages" in name
-       
     )

@@ -12,7 +12,7 @@ import select
 import signal
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,10 @@ class Pace:
     def after(cls, cpu: float, wall: float) -> Pace:
         """What a test may take that has taken so much before."""
         return cls(cpu * 5 + 0.5, wall * 10 + 5)
+
+    def times(self, patience: float) -> Pace:
+        """So many times as long."""
+        return Pace(self.cpu * patience, self.wall * patience)
 
 
 @dataclass
@@ -59,8 +63,8 @@ class Forked:
     ended: str = "died"
     running: str = ""
     reason: str = ""
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    said: Message = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    said: Message = field(default_factory=dict[str, Any])
     cpu: float = 0.0
 
     @property
@@ -73,10 +77,15 @@ class Forked:
 class Forks:
     """Runs items of one session, each time in a new fork."""
 
-    def __init__(self, session: pytest.Session, sources: frozenset[str]) -> None:
+    def __init__(
+        self, session: pytest.Session, sources: frozenset[str], on_word: Callable[[], None]
+    ) -> None:
         self._session = session
         self._sources = sources
+        self._on_word = on_word
+        self.on_fixture: Callable[[str], None] | None = None
         self._now: Outcome | None = None
+        self._current = ""
         self._write: Callable[[Message], None] = lambda message: None
         self.cpu = 0.0
 
@@ -103,7 +112,7 @@ class Forks:
             os.close(reader)
             self._child(items, writer, paces, before, around, after, touched, stop_early)
         os.close(writer)
-        forked = _listen(pid, reader, paces)
+        forked = _listen(pid, reader, paces, self._on_word)
         os.close(reader)
         self.cpu += forked.cpu
         return forked
@@ -124,6 +133,7 @@ class Forks:
             os.setsid()
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
             _be_quiet()
+            self._unplug()
             self._write = lambda message: _send(writer, message)
             before()
             for number, item in enumerate(items):
@@ -140,10 +150,33 @@ class Forks:
         finally:
             os._exit(0)
 
+    def _unplug(self) -> None:
+        """Nobody reads what these would say here."""
+        manager = self._session.config.pluginmanager
+        for plugin in list(manager.get_plugins()):
+            if type(plugin).__name__ in {"Recorder", "TerminalReporter"}:
+                manager.unregister(plugin)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        """Tells `on_fixture` of fixtures that more than one test may use."""
+        if self.on_fixture is None or fixturedef.scope == "function":
+            return (yield)  # pyright: ignore[reportUnknownVariableType] - what hooks return is Any
+        self.on_fixture(f"fixture {fixturedef.argname}")
+        try:
+            return (yield)  # pyright: ignore[reportUnknownVariableType]
+        finally:
+            self.on_fixture(self._current)
+
     def _run_one(
-        self, item: pytest.Item, following: pytest.Item | None, pace: Pace, touched: Callable[[], int]
+        self,
+        item: pytest.Item,
+        following: pytest.Item | None,
+        pace: Pace,
+        touched: Callable[[], int],
     ) -> Outcome:
         self._now = outcome = Outcome()
+        self._current = item.nodeid
         cpu, wall, before = time.process_time(), time.monotonic(), touched()
         signal.setitimer(signal.ITIMER_PROF, pace.cpu)
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -158,7 +191,7 @@ class Forks:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> pytest.TestReport | None:
         """A report without a traceback: nobody reads it, and it costs more than most tests."""
-        if self._now is None or call.excinfo is None:
+        if self._now is None or call.excinfo is None or call.when == "collect":
             return None
         if isinstance(call.excinfo.value, (pytest.skip.Exception, pytest.xfail.Exception)):
             return None
@@ -166,7 +199,13 @@ class Forks:
             self._now.detail = failures.describe(call.excinfo)
             self._now.status = failures.classify(call.excinfo, self._sources)
         return pytest.TestReport(
-            item.nodeid, item.location, {}, "failed", self._now.detail, call.when, duration=call.duration
+            item.nodeid,
+            item.location,
+            {},
+            "failed",
+            self._now.detail,
+            call.when,
+            duration=call.duration,
         )
 
     @pytest.hookimpl
@@ -196,7 +235,9 @@ def _send(writer: int, message: Message) -> None:
         data = data[os.write(writer, data) :]
 
 
-def _listen(pid: int, reader: int, paces: Callable[[str], Pace]) -> Forked:
+def _listen(
+    pid: int, reader: int, paces: Callable[[str], Pace], on_word: Callable[[], None]
+) -> Forked:
     """Take down what a fork says until it ends, or takes too long over one test."""
     forked = Forked()
     rest = b""
@@ -214,6 +255,7 @@ def _listen(pid: int, reader: int, paces: Callable[[str], Pace]) -> Forked:
             message: Message = json.loads(line)
             if message["t"] == "begin":
                 deadline = time.monotonic() + paces(message["test"]).wall
+                on_word()
             _take(forked, message)
         if forked.ended == "done":
             break
@@ -229,7 +271,8 @@ def _take(forked: Forked, message: Message) -> None:
     if kind == "begin":
         forked.running = message["test"]
     elif kind == "end":
-        forked.outcomes[message.pop("test")] = Outcome(**message)
+        test = message.pop("test")
+        forked.outcomes[test] = Outcome(**message)
         forked.running = ""
     elif kind == "done":
         forked.ended, forked.said = "done", message["said"]

@@ -1,27 +1,20 @@
 """The mutants of a file: where each is, what it shows, and how it is made and undone.
 
-Only what is inside functions is changed, since that can be put into functions that are there already. Left
-out is what no test should be asked to notice: annotations, decorators, docstrings, `TYPE_CHECKING`, logging,
-`__repr__`, the type given to `cast`, and whatever compiles to what was there before.
+What compiles to what was there before, or to what another mutant is, is left out.
 """
 
 from __future__ import annotations
-
 import __future__ as futures
+
 import ast
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from types import CodeType
 
-from . import operators
+from .sites import Place, Slot, sites
 
-_NEVER_FUNCTIONS = {"__repr__", "__getattribute__", "__setattr__", "__new__"}
-_NEVER_CALLED = {"len", "isinstance", "cast", "TypeVar", "print_exc"}
-_LOG_METHODS = {
-    "debug", "info", "warning", "warn", "error", "exception", "critical", "log",
-}  # fmt: skip
-Place = tuple[int, str]
+Where = tuple[int, str]
 """The first line of a function and its own name."""
 
 _LONGEST_SHOWN = 160
@@ -29,25 +22,6 @@ _TELLING = (
     "return", "negation", "no call", "comparison", "logic", "condition", "arithmetic", "flow", "unary", "case",
     "assignment", "number", "boolean", "argument", "method", "lambda", "name", "string",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A place in a tree: a field of a node, or one entry of a field that is a list."""
-
-    parent: ast.AST
-    field: str
-    index: int | None = None
-
-    def get(self) -> ast.AST:
-        held = getattr(self.parent, self.field)
-        return held if self.index is None else held[self.index]
-
-    def put(self, node: ast.AST) -> None:
-        if self.index is None:
-            setattr(self.parent, self.field, node)
-        else:
-            getattr(self.parent, self.field)[self.index] = node
 
 
 @dataclass(frozen=True)
@@ -75,21 +49,6 @@ class Mutant:
 
 
 @dataclass
-class _Place:
-    """Where the walk is. `statement` is the innermost one, `shown` the slot whose text is shown."""
-
-    top: ast.stmt
-    names: tuple[str, ...] = ()
-    functions: int = 0
-    statement: ast.stmt | None = None
-    shown: Slot | None = None
-    default: tuple[int, str | int] | None = None
-
-    def inside(self, **changes: object) -> _Place:
-        return _Place(**{**self.__dict__, **changes})  # pyright: ignore[reportArgumentType]
-
-
-@dataclass
 class File:
     """A source file, parsed once; mutants are put into the tree one at a time."""
 
@@ -98,7 +57,9 @@ class File:
     tree: ast.Module = field(init=False)
     flags: int = field(init=False, default=0)
     lines: list[str] = field(init=False)
-    _free: dict[int, dict[Place, tuple[str, ...]]] = field(init=False, default_factory=dict)
+    _free: dict[int, dict[Where, tuple[str, ...]]] = field(
+        init=False, default_factory=dict[int, dict[Where, tuple[str, ...]]]
+    )
 
     def __post_init__(self) -> None:
         self.tree = ast.parse(self.text, self.path)
@@ -124,7 +85,7 @@ class File:
                 (inner.co_firstlineno, inner.co_name): inner.co_freevars for inner in codes(code)
             }
             seen = [_essence(code)]
-            for slot, place, name, node in _walk_statement(statement):
+            for slot, place, name, node in sites(statement):
                 made = self._make(slot, place, name, node)
                 if place.default is None:
                     essence = self._essence_of(made)
@@ -148,7 +109,7 @@ class File:
         finally:
             mutant.slot.put(old)
 
-    def _lost_variables(self, statement: ast.stmt, code: CodeType) -> dict[Place, tuple[str, ...]]:
+    def _lost_variables(self, statement: ast.stmt, code: CodeType) -> dict[Where, tuple[str, ...]]:
         """Variables of their surroundings that functions used before, and no longer do.
 
         The cells that a function holds cannot be changed, so its code must go on naming all of them.
@@ -156,7 +117,7 @@ class File:
         before = self._free.get(id(statement))
         if before is None:
             raise ValueError("mutants come from `mutants`")
-        lost: dict[Place, tuple[str, ...]] = {}
+        lost: dict[Where, tuple[str, ...]] = {}
         for inner in codes(code):
             place = (inner.co_firstlineno, inner.co_name)
             names = tuple(name for name in before.get(place, ()) if name not in inner.co_freevars)
@@ -164,7 +125,7 @@ class File:
                 lost[place] = names
         return lost
 
-    def _keeping(self, statement: ast.stmt, lost: dict[Place, tuple[str, ...]]) -> CodeType:
+    def _keeping(self, statement: ast.stmt, lost: dict[Where, tuple[str, ...]]) -> CodeType:
         added: list[list[ast.stmt]] = []
         for node in ast.walk(statement):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -189,7 +150,7 @@ class File:
         except (SyntaxError, ValueError, TypeError):
             return None
 
-    def _make(self, slot: Slot, place: _Place, name: str, node: ast.AST) -> Mutant:
+    def _make(self, slot: Slot, place: Place, name: str, node: ast.AST) -> Mutant:
         old = slot.get()
         _take_place(old, node)
         before, after = self._show(slot, place.shown or slot, old, node)
@@ -209,8 +170,7 @@ class File:
         )
 
     def _numbered(self, mutant: Mutant, number: int) -> Mutant:
-        values = {**mutant.__dict__, "id": f"{mutant.function}:{number}"}
-        return Mutant(**values)
+        return replace(mutant, id=f"{mutant.function}:{number}")
 
     def _show(self, slot: Slot, shown: Slot, old: ast.AST, node: ast.AST) -> tuple[str, str]:
         """The line as it is, and as the mutant has it; a longer expression on one line."""
@@ -264,9 +224,9 @@ def _take_place(old: ast.AST, new: ast.AST) -> None:
 def _own_lines(statement: ast.stmt) -> range:
     """The lines of a statement itself, without those of the statements inside it."""
     end = getattr(statement, "end_lineno", None) or statement.lineno
-    body = getattr(statement, "body", None) or getattr(statement, "cases", None)
-    if isinstance(body, list) and body:
-        first: ast.AST = body[0]  # pyright: ignore[reportUnknownVariableType]
+    body: list[ast.AST] = getattr(statement, "body", []) or getattr(statement, "cases", [])
+    if body:
+        first = body[0]
         inside = getattr(first, "lineno", None) or getattr(
             getattr(first, "pattern", None), "lineno", end
         )
@@ -289,103 +249,3 @@ def _essence(code: CodeType) -> object:
         for one in code.co_consts
     )
     return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
-
-
-_Found = tuple[Slot, _Place, str, ast.AST]
-
-
-def _walk_statement(statement: ast.stmt) -> Iterator[_Found]:
-    root = ast.Module([statement], [])
-    yield from _walk(root, _Place(statement))
-
-
-def _walk(node: ast.AST, place: _Place) -> Iterator[_Found]:
-    for slot, child in _children(node):
-        if not _is_junk(slot, child):
-            yield from _visit(slot, child, place)
-
-
-def _visit(slot: Slot, node: ast.AST, place: _Place) -> Iterator[_Found]:
-    if isinstance(node, ast.stmt):
-        place = place.inside(statement=node, shown=None)
-    if isinstance(node, ast.JoinedStr):
-        place = place.inside(shown=place.shown or slot)
-    if place.functions:
-        for name, new in operators.changes(node):
-            yield slot, _showing(place, node, slot), name, new
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        inner = place.inside(names=(*place.names, node.name), functions=place.functions + 1)
-        yield from _defaults(node, inner)
-        for number, child in enumerate(node.body):
-            slot = Slot(node, "body", number)
-            if not _is_junk(slot, child):
-                yield from _visit(slot, child, inner)
-    elif isinstance(node, ast.ClassDef):
-        yield from _walk(node, place.inside(names=(*place.names, node.name)))
-    else:
-        yield from _walk(node, place)
-
-
-def _showing(place: _Place, node: ast.AST, slot: Slot) -> _Place:
-    """Nodes without a place of their own are shown by the text of what they are in."""
-    if place.shown is None and not hasattr(node, "lineno"):
-        return place.inside(shown=Slot(slot.parent, slot.field, slot.index))
-    return place
-
-
-def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef, place: _Place) -> Iterator[_Found]:
-    """Default values that are plain constants; the rest may fail where the function is made."""
-    arguments = function.args
-    line = function.lineno
-    at: list[tuple[Slot, ast.expr | None, str | int]] = [
-        (Slot(arguments, "defaults", number), value, number)
-        for number, value in enumerate(arguments.defaults)
-    ]
-    for number, value in enumerate(arguments.kw_defaults):
-        at.append((Slot(arguments, "kw_defaults", number), value, arguments.kwonlyargs[number].arg))
-    for slot, value, which in at:
-        if isinstance(value, ast.Constant):
-            first = function.body[1:] or function.body
-            inner = place.inside(default=(line, which), statement=first[0])
-            for name, new in operators.changes(value):
-                yield slot, inner, name, new
-
-
-def _children(node: ast.AST) -> Iterable[tuple[Slot, ast.AST]]:
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            yield Slot(node, name), value
-        elif isinstance(value, list):
-            children: list[object] = value  # pyright: ignore[reportUnknownVariableType]
-            for number, child in enumerate(children):
-                if isinstance(child, ast.AST):
-                    yield Slot(node, name, number), child
-
-
-def _is_junk(slot: Slot, node: ast.AST) -> bool:
-    if slot.field in {"annotation", "returns", "decorator_list", "ctx", "type_params"}:
-        return True
-    if isinstance(slot.parent, ast.JoinedStr) and isinstance(node, ast.Constant):
-        return True
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return node.name in _NEVER_FUNCTIONS
-    if isinstance(node, ast.If):
-        return "TYPE_CHECKING" in ast.dump(node.test)
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return True
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return _is_logging(node.value)
-    if isinstance(node, ast.Call):
-        function = node.func
-        name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
-        return name in _NEVER_CALLED
-    return False
-
-
-def _is_logging(call: ast.Call) -> bool:
-    function = call.func
-    if not isinstance(function, ast.Attribute) or function.attr not in _LOG_METHODS:
-        return False
-    owner = function.value
-    name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", "")
-    return str(name).strip("_").lower() in {"log", "logger", "logging", "_log"}

@@ -61,45 +61,60 @@ def _bool(value: bool, _: int, grow: bool) -> bool:
 
 
 def _text(value: Any, _: int, grow: bool) -> Any:
-    one = "x" if isinstance(value, str) else b"x"
+    return _again(
+        value, _other_text(value, grow) if isinstance(value, str) else _other_bytes(value, grow)
+    )
+
+
+def _again(value: Any, content: Any) -> Any:
+    """The same type, also where it is a subclass."""
+    return type(value)(content)
+
+
+def _other_text(value: str, grow: bool) -> str:
     if grow:
-        shifted = (
-            "".join(
-                chr(min(ord(char) + 1, 0x10FFFF)) if char != "\ud7ff" else "x" for char in value
-            )
-            if isinstance(value, str)
-            else bytes((byte + 1) % 256 for byte in value)
-        )
-        return type(value)(shifted + one)  # pyright: ignore[reportOperatorIssue]
-    back = value[::-1]
-    if back != value:
-        return type(value)(back)
-    turned = value.swapcase()
-    if turned != value:
-        return type(value)(turned)
-    return type(value)(one * max(len(value), 1) if value != one * len(value) else value + one)
+        # Before the surrogates there is a gap.
+        return "".join(chr(ord(char) + 1) if char < "\ud7ff" else "x" for char in value) + "x"
+    changed = (value[::-1], value.swapcase(), "x" * (len(value) or 1), "y" * len(value))
+    return next(one for one in changed if one != value)
+
+
+def _other_bytes(value: bytes, grow: bool) -> bytes:
+    if grow:
+        return bytes((byte + 1) % 256 for byte in value) + b"x"
+    changed = (value[::-1], value.swapcase(), b"x" * (len(value) or 1), b"y" * len(value))
+    return next(one for one in changed if one != value)
 
 
 def _sequence(value: Any, depth: int, grow: bool) -> Any:
-    items = list(value)
-    if not items:
-        new: list[Any] = [None]
-    elif grow:
-        new = [*(_perturb(item, depth + 1, grow=grow) for item in items), items[-1]]
-    else:
-        new = items[::-1]
-        if new == items:
-            new = [_perturb(item, depth + 1, grow=grow) for item in items]
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        changed = [_perturb(item, depth + 1, grow=grow) for item in items]
-        return type(value)(*changed)  # a named tuple has its length
-    if isinstance(value, collections.deque):
-        return collections.deque(new, value.maxlen)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    items: list[Any] = list(value)
+    changed = [_perturb(item, depth + 1, grow=grow) for item in items]
+    if _is_named(value):
+        return _renamed(value, changed)  # a named tuple has its length
     if isinstance(value, array.array):
-        return array.array(
-            value.typecode, [_perturb(i, depth + 1, grow=grow) for i in items] or [1]
-        )  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-    return type(value)(new)
+        make: Any = array.array
+        return make(_held(value, "typecode"), changed or [1])
+    if not items:
+        changed = [None]
+    elif grow:
+        changed.append(items[-1])
+    elif items[::-1] != items:
+        changed = items[::-1]
+    if isinstance(value, collections.deque):
+        return collections.deque(changed, _held(value, "maxlen"))
+    return _again(value, changed)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_replace")  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _held(value: Any, name: str) -> Any:
+    return getattr(value, name)
+
+
+def _renamed(value: Any, changed: list[Any]) -> Any:
+    return value._replace(**dict(zip(value._fields, changed)))
 
 
 def _range(value: range, _: int, grow: bool) -> range:
@@ -190,5 +205,5 @@ _KINDS: list[tuple[Any, Callable[[Any, int, bool], Any]]] = [
     (pathlib.PurePath, _path),
     (uuid.UUID, lambda value, depth, grow: uuid.UUID(int=value.int ^ (3 if grow else 1))),
     (BaseException, _unchanged),
-    (collections.abc.Iterator, _iterator),
+    (Iterator, _iterator),
 ]

@@ -6,11 +6,9 @@ the function. Functions are found by file, first line and name among all objects
 
 from __future__ import annotations
 
-import ast
 import gc
-import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
@@ -38,7 +36,7 @@ class Functions:
     """The functions of some files that exist now, by where they were written."""
 
     files: frozenset[str]
-    by_key: dict[Key, list[FunctionType]] = field(default_factory=dict)
+    by_key: dict[Key, list[FunctionType]] = field(default_factory=dict[Key, list[FunctionType]])
 
     def __post_init__(self) -> None:
         for one in gc.get_objects():
@@ -68,11 +66,11 @@ class Functions:
         for function in self.by_key.get(key, ()):
             put_perturbed(function, change)
 
-    def set_default(self, line: int, name: str, which: int | str, value: object) -> int:
+    def set_default(self, file: str, line: int, name: str, which: int | str, value: object) -> int:
         """Another default value for the functions whose `def` is on `line`; the number changed."""
         changed = 0
-        for (_, first, known), functions in self.by_key.items():
-            if known == name and first <= line:
+        for (path, first, known), functions in self.by_key.items():
+            if path == file and known == name and first <= line:
                 for function in functions:
                     if _def_line(function.__code__, line) and _set_default(function, which, value):
                         changed += 1
@@ -97,7 +95,7 @@ def _set_default(function: FunctionType, which: int | str, value: object) -> boo
     if isinstance(which, str):
         function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), which: value}
         return True
-    defaults = list(function.__defaults__ or ())
+    defaults: list[object] = [*(function.__defaults__ or ())]
     if which >= len(defaults):
         return False
     defaults[which] = value
@@ -193,23 +191,23 @@ def _plain(real: Callable[..., Any], change: Callable[[Any], Any]) -> Callable[.
 
 
 def _generator(real: Callable[..., Any], change: Callable[[Any], Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner = real(*args, **kwargs)
-        step: Callable[[], Any] = lambda: next(inner)  # noqa: E731
+        step: Callable[[Any], Any] = inner.send
+        said: Any = None
         while True:
             try:
-                value = step()
+                value = step(said)
             except StopIteration as end:
                 return end.value
             try:
-                sent = yield change(value)
+                said = yield change(value)
+                step = inner.send
             except GeneratorExit:
                 inner.close()
                 raise
             except BaseException as error:  # noqa: BLE001 - it is the generator's to handle
-                step = lambda error=error: inner.throw(error)  # noqa: E731
-            else:
-                step = lambda sent=sent: inner.send(sent)  # noqa: E731
+                said, step = error, inner.throw
 
     return call
 

@@ -32,10 +32,10 @@ class Seen:
     those that it only misses when they do nothing, `crashes` those whose breaking breaks the source.
     """
 
-    proofs: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    crashes: list[str] = field(default_factory=list)
-    reached: list[str] = field(default_factory=list)
+    proofs: list[str] = field(default_factory=list[str])
+    empty: list[str] = field(default_factory=list[str])
+    crashes: list[str] = field(default_factory=list[str])
+    reached: list[str] = field(default_factory=list[str])
 
     @property
     def grade(self) -> str:
@@ -158,7 +158,9 @@ class Vacuity:
                     continue
         for test, one in outcomes.items():
             if one.status in {"check", "crash"}:
-                self.seen[test].proofs.append("the source as other processes and fresh imports see it")
+                self.seen[test].proofs.append(
+                    "the source as other processes and fresh imports see it"
+                )
 
     def _run(
         self,
@@ -257,4 +259,3 @@ def gutted(text: str) -> str:
 def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
-

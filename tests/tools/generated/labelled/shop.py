@@ -1,5 +1,7 @@
 """A small shop: the source under test of the labelled tests."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import functools
@@ -41,7 +43,7 @@ class Item:
         return f"{self.name}: {format_price(self.price)}"
 
     @classmethod
-    def parse(cls, text: str) -> "Item":
+    def parse(cls, text: str) -> Item:
         """An item from `name=price`."""
         name, _, price = text.partition("=")
         return cls(name.strip(), int(price))

@@ -1,0 +1,367 @@
+"""Weigh tests: what they cover, whether they notice a broken function, which mutants they kill.
+
+All of it happens in one more run of a fresh process, where `guest.worth` forks for every question and never
+runs a test itself. Mutants that gave no clear answer are tried once more in a run of their own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ...server.programs import OpenSandbox
+from .events import Record, TestRun
+from .findings import Finding
+from .project import ROOT, Project
+from .running import Plan, run_all
+
+Status = Literal["killed", "survived", "timeout", "infra_error"]
+OnDone = Callable[[str], None]
+"""Called with a sentence on how far it is."""
+
+CPU_SECONDS = {"quick": 20.0, "thorough": 240.0}
+"""What mutation may use where the caller gives no budget of its own: a few hundred mutants of fast
+tests, and a few thousand."""
+
+_MOST_RECHECKED = 20
+_RECHECK_CPU_SECONDS = 60.0
+_SHOWN_REACHED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WorthOptions:
+    """What to measure. `cpu_seconds` is the budget of mutation, None for the mode's own;
+    `coverage_target` is in per cent; `seed` chooses the sample of mutants.
+    """
+
+    mutation: Literal["off", "quick", "thorough"] = "quick"
+    cpu_seconds: float | None = None
+    coverage_target: float | None = None
+    seed: int = 0
+    timezone: str = "UTC"
+    hash_seed: int = 0
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    test_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """Lines and branches of a file under test; a branch is a pair of lines, the second negative for an exit."""
+
+    executed: tuple[int, ...]
+    missing: tuple[int, ...]
+    branches: tuple[tuple[int, int], ...]
+    missing_branches: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What all tests together ran of the source under test, by file, and what each of them ran.
+
+    `percent` counts lines and branches alike. `per_test` has first and last lines of what a test ran.
+    `met` is None where there was no target.
+    """
+
+    percent: float
+    files: Mapping[str, FileCoverage]
+    per_test: Mapping[str, Mapping[str, tuple[tuple[int, int], ...]]]
+    target: float | None = None
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.target is None else self.percent >= self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A change of one line, and what the tests made of it. `by` is the test that killed it, or in which the
+    process hung or ended; `telling` is small where survival says much about the tests.
+    """
+
+    id: str
+    file: str
+    line: int
+    function: str
+    operator: str
+    before: str
+    after: str
+    status: Status
+    by: str = ""
+    reason: str = ""
+    telling: int = 0
+    cpu_seconds: float = 0.0
+
+    @property
+    def diff(self) -> str:
+        """On one line."""
+        return f"{self.file}:{self.line}: {self.before}  ->  {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """Mutants of the lines that tests reach: `total` of them, of which `mutants` is a random sample or all.
+
+    `cpu_seconds` is what trying them took.
+    """
+
+    total: int
+    mutants: tuple[Mutant, ...]
+    cpu_seconds: float
+    budget: float
+
+    def count(self, status: Status) -> int:
+        return sum(mutant.status == status for mutant in self.mutants)
+
+    @property
+    def score(self) -> float | None:
+        """The share of killed ones among those with a clear answer."""
+        clear = self.count("killed") + self.count("survived")
+        return self.count("killed") / clear if clear else None
+
+    @property
+    def survivors(self) -> tuple[Mutant, ...]:
+        """The most telling first."""
+        alive = (mutant for mutant in self.mutants if mutant.status == "survived")
+        return tuple(sorted(alive, key=lambda one: (one.telling, one.file, one.line)))
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A function under test, how many tests reach it, and one that notices when it is broken, if any."""
+
+    file: str
+    line: int
+    name: str
+    tests: int
+    proved_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the tests are worth; `findings` by test. If it is not `complete`, nothing may be called proved."""
+
+    complete: bool
+    findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
+    proofs: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    functions: tuple[Reached, ...] = ()
+    coverage: Coverage | None = None
+    mutation: Mutation | None = None
+    problems: tuple[str, ...] = ()
+    lost: bool = False
+    cpu_seconds: float = 0.0
+
+
+async def weigh(
+    project: Project,
+    baseline: TestRun,
+    open_sandbox: OpenSandbox,
+    options: WorthOptions,
+    on_done: OnDone = lambda said: None,
+) -> Worth:
+    """Weigh the tests that passed in `baseline`. What goes wrong is in the result; nothing is raised for it."""
+    tests = tuple(name for name, test in baseline.tests.items() if test.outcome == "passed")
+    if not tests:
+        return Worth(True, coverage=_coverage((), options.coverage_target))
+    if not project.sources:
+        return Worth(False, problems=("There is no source under test to weigh the tests by.",))
+    [run] = await run_all(project, [plan(project, tests, options)], open_sandbox)
+    worth = read(run, tests, options)
+    on_done("Coverage, vacuity and mutation are measured.")
+    unsure = _unsure(worth)
+    if unsure:
+        again = plan(project, tests, options, only=[mutant.id for mutant in unsure])
+        [rerun] = await run_all(project, [again], open_sandbox)
+        worth = _confirmed(worth, read(rerun, tests, options))
+        on_done("Mutants without a clear answer were tried again.")
+    return worth
+
+
+def plan(
+    project: Project,
+    tests: Sequence[str],
+    options: WorthOptions,
+    *,
+    only: Sequence[str] | None = None,
+) -> Plan:
+    """The run that weighs these tests; with `only`, nothing but these mutants is tried."""
+    budget = _budget(options)
+    mutation = {"cpu_seconds": budget, "seed": options.seed, "only": None}
+    if only is not None:
+        mutation = {**mutation, "cpu_seconds": _RECHECK_CPU_SECONDS, "only": list(only)}
+    seconds = 600.0 + 4 * (budget if options.mutation != "off" else 0.0)
+    return Plan(
+        ids=tuple(tests),
+        hash_seed=options.hash_seed,
+        timezone=options.timezone,
+        env=options.env,
+        probes=False,
+        seconds=seconds,
+        test_seconds=max(60.0, options.test_seconds * 2),
+        guests={
+            "worth": {
+                "sources": [f"{ROOT}/{module.path}" for module in project.sources],
+                "modules": [module.name for module in project.sources if module.name],
+                "tests": list(tests),
+                "vacuity": only is None,
+                "mutation": mutation if options.mutation != "off" else None,
+                "test_seconds": options.test_seconds,
+            }
+        },
+    )
+
+
+def _budget(options: WorthOptions) -> float:
+    if options.cpu_seconds is not None:
+        return options.cpu_seconds
+    return CPU_SECONDS.get(options.mutation, 0.0)
+
+
+def read(run: TestRun, tests: Sequence[str], options: WorthOptions) -> Worth:
+    """What the run that weighed them says of the tests."""
+    told = _Told(run.guests.get("worth", ()))
+    trouble = [_trouble(record) for record in told.of("trouble")]
+    ended = bool(told.of("end"))
+    if not ended:
+        trouble += list(run.problems) or ["The run that weighs the tests ended before its end."]
+    judged = {record["test"] for record in [*told.of("worth"), *told.of("unrepeatable")]}
+    missing = [name for name in tests if name not in judged]
+    return Worth(
+        complete=ended and not trouble and not missing,
+        findings=_findings(told),
+        proofs={r["test"]: tuple(dict.fromkeys(r["proofs"])) for r in told.of("worth")},
+        functions=tuple(
+            Reached(_path(r["file"]), r["line"], r["name"], r["tests"], r["proved_by"])
+            for r in told.of("function")
+        ),
+        coverage=_coverage(told.of("coverage"), options.coverage_target),
+        mutation=_mutation(told, _budget(options)),
+        problems=tuple(trouble),
+        lost=run.lost,
+        cpu_seconds=run.cpu_seconds,
+    )
+
+
+class _Told:
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+
+    def of(self, what: str) -> list[Record]:
+        return [record for record in self._records if record.get("what") == what]
+
+
+def _path(path: str) -> str:
+    return path.removeprefix(f"{ROOT}/")
+
+
+def _trouble(record: Record) -> str:
+    where = f" in {record['test']}" if record["test"] else ""
+    return f"Measuring {record['stage']} failed{where}: {record['reason']}."
+
+
+def _findings(told: _Told) -> dict[str, Sequence[Finding]]:
+    found: dict[str, Sequence[Finding]] = {}
+    for record in told.of("worth"):
+        finding = _graded(record)
+        if finding is not None:
+            found[record["test"]] = (finding,)
+    for record in told.of("unrepeatable"):
+        message = f"Run again in a fresh process it does not pass: {record['detail']}."
+        found[record["test"]] = (Finding("unrepeatable", message, severity="mend"),)
+    return found
+
+
+def _graded(record: Record) -> Finding | None:
+    grade = record["grade"]
+    if grade == "unreached":
+        message = "It runs no code of the source under test, so it passes whatever that does."
+        return Finding("unreached", message, severity="drop")
+    names = _named(record["reached"])
+    if grade == "vacuous":
+        message = f"It passes even when {names} is made to do nothing, or to return other values."
+        return Finding("vacuous", message, severity="drop")
+    if grade == "weak" and record["empty"]:
+        message = f"It passes when {_named(record['empty'])} returns wrong values of the right type: check values."
+        return Finding("weak", message)
+    if grade == "weak":
+        message = f"It checks nothing about {names}: it only fails where the source itself raises."
+        return Finding("weak", message)
+    return None
+
+
+def _named(names: Sequence[str]) -> str:
+    known = [f"`{name}`" for name in dict.fromkeys(names)]
+    rest = len(known) - _SHOWN_REACHED
+    shown = ", ".join(known[:_SHOWN_REACHED])
+    return f"{shown} or {rest} others" if rest > 0 else shown
+
+
+def _coverage(records: Sequence[Record], target: float | None) -> Coverage | None:
+    if not records:
+        return None
+    record = records[0]
+    files = {_path(path): _file(said) for path, said in record["files"].items()}
+    done = sum(len(one.executed) + len(one.branches) for one in files.values())
+    open_ = sum(len(one.missing) + len(one.missing_branches) for one in files.values())
+    per_test = {
+        test: {_path(path): tuple((a, b) for a, b in runs) for path, runs in by_file.items()}
+        for test, by_file in record["tests"].items()
+    }
+    percent = 100 * done / (done + open_) if done + open_ else 0.0
+    return Coverage(percent, files, per_test, target)
+
+
+def _file(said: Mapping[str, Any]) -> FileCoverage:
+    return FileCoverage(
+        executed=tuple(said["executed"]),
+        missing=tuple(said["missing"]),
+        branches=tuple((a, b) for a, b in said["branches"]),
+        missing_branches=tuple((a, b) for a, b in said["missing_branches"]),
+    )
+
+
+def _mutation(told: _Told, budget: float) -> Mutation | None:
+    totals = told.of("mutation")
+    if not totals:
+        return None
+    unreliable = set(totals[0]["unreliable"])
+    mutants = tuple(_mutant(record, unreliable) for record in told.of("mutant"))
+    return Mutation(totals[0]["total"], mutants, totals[0]["cpu"], budget)
+
+
+def _mutant(record: Record, unreliable: set[str]) -> Mutant:
+    """A test that no longer passes without any mutant kills none."""
+    doubt = record["status"] == "killed" and record["by"] in unreliable
+    return Mutant(
+        id=record["id"],
+        file=_path(record["file"]),
+        line=record["line"],
+        function=record["function"],
+        operator=record["operator"],
+        before=record["before"],
+        after=record["after"],
+        status="infra_error" if doubt else record["status"],
+        by=record["by"],
+        reason="its test failed without it too, after the others" if doubt else record["reason"],
+        telling=record["telling"],
+        cpu_seconds=record["cpu"],
+    )
+
+
+def _unsure(worth: Worth) -> Sequence[Mutant]:
+    if worth.mutation is None or not worth.complete:
+        return ()
+    unclear = [one for one in worth.mutation.mutants if one.status in {"infra_error", "timeout"}]
+    return sorted(unclear, key=lambda one: one.status)[:_MOST_RECHECKED]
+
+
+def _confirmed(worth: Worth, again: Worth) -> Worth:
+    """A second answer takes the place of an unclear one, except where there is none."""
+    if worth.mutation is None or again.mutation is None:
+        return worth
+    second = {mutant.id: mutant for mutant in again.mutation.mutants}
+    mutants = tuple(
+        second.get(one.id, one) if one.status in {"infra_error", "timeout"} else one
+        for one in worth.mutation.mutants
+    )
+    cpu = worth.mutation.cpu_seconds + again.mutation.cpu_seconds
+    mutation = replace(worth.mutation, mutants=mutants, cpu_seconds=cpu)
+    return replace(worth, mutation=mutation, cpu_seconds=worth.cpu_seconds + again.cpu_seconds)

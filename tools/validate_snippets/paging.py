@@ -10,6 +10,7 @@ RESULTS = 40
 CHARACTERS = 24_000
 FULL_CHARACTERS = 40_000
 PROBLEMS = 10
+PATCH = 8_000
 _SNIPPET, _PASSED_SNIPPET, _DIFF, _ERROR = 400, 160, 1500, 600
 
 
@@ -78,7 +79,16 @@ def _files(
         said = file.problems if first[number] >= offset else []
         problems = said if full else said[:PROBLEMS]
         omitted += sum(map(len, said[len(problems) :]))
-        change = {"results": kept, "left_out": len(file.results) - len(kept), "problems": problems}
+        patch = file.patch if first[number] >= offset else ""
+        if len(patch) > PATCH and not full:
+            # Half a patch is none.
+            omitted, patch = omitted + len(patch), ""
+        change = {
+            "results": kept,
+            "left_out": len(file.results) - len(kept),
+            "problems": problems,
+            "patch": patch,
+        }
         files.append(file.model_copy(update=change))
     return files, omitted
 

@@ -73,6 +73,7 @@ class SnippetReport(BaseModel):
         default=False, description="Something was compared; else only that it ran is known."
     )
     setup: list[str] = Field(default=[], description="What was run first, because it needs it.")
+    patch: str = Field(default="", description="Of a raw item: as that of a file.")
     snippet: str = ""
 
 
@@ -87,6 +88,12 @@ class FileReport(BaseModel):
     results: list[SnippetReport] = []
     left_out: int = Field(default=0, description="Results that did not fit here.")
     problems: list[str] = Field(default=[], description="What could not be read as it was meant.")
+    patch: str = Field(
+        default="",
+        description="Unified diff that puts the real outputs in the place of wrong ones.",
+    )
+    written: bool = Field(default=False, description="The patch has been applied to the file.")
+    not_updated: list[str] = Field(default=[], description="Wrong outputs that were left, and why.")
 
 
 class SnippetsReport(WorkflowReport):
@@ -180,6 +187,7 @@ def render(report: SnippetsReport) -> str:
         for result in file.results:
             lines += _lines(file.file, result) if result.verdict != "passed" else []
         lines += _passed(file)
+        lines += _update(file)
     if empty := [file.file for file in report.files if _is_empty(file)]:
         names = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")
         lines.append(f"no snippet was found in {len(empty)} of the files: {names}")
@@ -195,6 +203,14 @@ def render(report: SnippetsReport) -> str:
 
 def _is_empty(file: FileReport) -> bool:
     return file.verdict == "skipped" and not file.total_snippets
+
+
+def _update(file: FileReport) -> list[str]:
+    lines = [f"left as it is: {line}" for line in file.not_updated]
+    if file.patch:
+        said = "has been updated" if file.written else "can be updated"
+        lines += [f"{file.file} {said}:", *file.patch.rstrip("\n").split("\n")]
+    return lines
 
 
 def _passed(file: FileReport) -> list[str]:
@@ -217,4 +233,5 @@ def _lines(file: str, result: SnippetReport) -> list[str]:
     lines += [f"    {result.hint}"] if result.hint else []
     lines += [f"    {row}" for row in result.diff.splitlines()]
     lines += [f"    run first: {'; '.join(result.setup)}"] if result.setup else []
+    lines += [f"    {row}" for row in result.patch.rstrip("\n").split("\n") if result.patch]
     return lines

@@ -10,7 +10,9 @@ from .judge import Judged
 from .plan import Attempt
 from .report import VERDICTS, FileReport, SnippetReport, file_report
 from .request import Document, display
+from .rewrite import patch
 from .snippet import Page, Problem, Snippet
+from .update import Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,32 @@ class Row:
     judged: Judged
     attempt: Attempt | None = None
     id: str | None = None
+
+
+def with_updates(
+    file: FileReport, document: Document, found: Sequence[Update], roots: Sequence[Path]
+) -> FileReport:
+    """Return the report with what would put, or has put, the real outputs into its files.
+
+    `found` are those of this document and of files that it includes.
+    """
+    left = [
+        f"{display(update.file, roots)}:{line}: {why}"
+        for update in found
+        for line, why in update.refused
+    ]
+    patches = {u.file: patch(display(u.file, roots), u.before, u.after) for u in found}
+    if document.ids:
+        names = {one.file: n for n, one in enumerate(document.page.snippets)}
+        by_index = {names[name]: text for name, text in patches.items()}
+        results = [
+            one.model_copy(update={"patch": by_index.get(one.snippet_index, "")})
+            for one in file.results
+        ]
+        return file.model_copy(update={"results": results, "not_updated": left})
+    written = any(update.written for update in found)
+    change = {"patch": "".join(patches.values()), "not_updated": left, "written": written}
+    return file.model_copy(update=change)
 
 
 def file_of(document: Document, rows: Sequence[Row], roots: Sequence[Path]) -> FileReport:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ...server.sandbox import InvalidInput
-from .choices import Format, Mode
+from .choices import Format, Mode, Updating
 from .extract import SUFFIXES, extract, format_of, module_name
 from .includes import read_within
-from .snippet import LineMap, Page, Position, Problem, Snippet, Span
+from .snippet import Expected, LineMap, Page, Position, Problem, Snippet, Span
 from .source import decode
 
 MAX_FILES = 5000
@@ -50,6 +50,7 @@ class SnippetsRequest:
     setup: str = ""
     skip: tuple[str, ...] = ()
     normalise: Mapping[str, str] = field(default_factory=dict[str, str])
+    update: Updating = "no"
     timeout_seconds: float = 30.0
 
 
@@ -119,7 +120,6 @@ def _moved(snippet: Snippet, index: int) -> Snippet:
         Span(span.file, span.first, [n - 1 for n in span.numbers], span.columns)
         for span in snippet.map.spans
     ]
-    expected = tuple(replace(e, line=e.line - 1, end_line=e.end_line - 1) for e in snippet.expected)
     return replace(
         snippet,
         index=index,
@@ -128,8 +128,14 @@ def _moved(snippet: Snippet, index: int) -> Snippet:
         end_line=max(1, snippet.end_line - 1),
         opening_line=1,
         map=LineMap(tuple(spans)),
-        expected=expected,
+        examples=tuple(replace(e, want=_up(e.want)) for e in snippet.examples),
+        commands=tuple(replace(c, output=_up(c.output)) for c in snippet.commands),
+        expected=tuple(filter(None, map(_up, snippet.expected))),
     )
+
+
+def _up(shown: Expected | None) -> Expected | None:
+    return shown and replace(shown, line=shown.line - 1, end_line=shown.end_line - 1)
 
 
 def _read(path: Path, roots: Sequence[Path]) -> Document:

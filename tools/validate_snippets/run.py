@@ -9,6 +9,7 @@ import anyio
 from .. import _request
 from .._context import App
 from . import filters, probe, unrun, update
+from .extract import format_of
 from .judge import Judged
 from .project import with_project
 from .report import FileReport, SnippetsReport, run_report
@@ -72,7 +73,9 @@ def _updated(
         return given[file] if file in given else update.read_file(file)
 
     wrong = [one for case in cases if case.done is not None for one in case.done.wrong]
-    changes = update.updates(wrong, read)
+    changes = update.updates(
+        wrong, read, lambda file: request.format if file == "<text>" else format_of(file)
+    )
     if request.update == "write":
         changes = [update.write(one) if one.file not in given else one for one in changes]
     owners: dict[str, int] = {}

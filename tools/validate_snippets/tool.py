@@ -83,6 +83,9 @@ async def validate_snippets(
             "output alike. The key `<time>` hides dates, clock times and durations."
         ),
     ] = None,
+    update: Annotated[
+        bool, Field(description="Also give a patch that writes the real outputs over wrong ones.")
+    ] = False,
     timeout_seconds: Annotated[float, Field(gt=0, le=120, description="For each snippet.")] = 30.0,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> Annotated[CallToolResult, SNIPPETS.answer]:
@@ -115,6 +118,7 @@ async def validate_snippets(
         setup=setup,
         skip=tuple(skip or ()),
         normalise=normalise or {},
+        update="patch" if update else "no",
         timeout_seconds=timeout_seconds,
     )
 

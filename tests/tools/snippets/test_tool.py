@@ -76,6 +76,31 @@ async def test_many_results_are_cut_with_their_number(client: Client) -> None:
     assert "rest" not in others["report"]
 
 
+async def test_an_update_is_a_patch_and_leaves_the_files_alone(
+    client: Client, tmp_path: Path
+) -> None:
+    """For documents by file, for raw items by item; with what could not be updated."""
+    page = "```python\nprint(6 * 7)\n#> 41\nprint(1)\n#> 1\n```\n\n>>> print()\n1\n"
+    (tmp_path / "page.md").write_text(page)
+    items = [{"id": "a", "code": ">>> 1\n1\n"}, {"id": "b", "code": ">>> 1\n2\n"}]
+    found = await client.call_tool("validate_snippets", {"paths": ["page.md"], "update": True})
+    raw = await client.call_tool("validate_snippets", {"snippets": items, "update": True})
+
+    (file,) = (found.structured_content or {})["files"]
+    (others,) = (raw.structured_content or {})["files"]
+    assert [row for row in file["patch"].splitlines() if row[0] in "-+"][2:] == ["-#> 41", "+#> 42"]
+    assert file["patch"].startswith("--- a/page.md\n+++ b/page.md\n@@ -1,")
+    assert file["not_updated"] == [
+        "page.md:9: Nothing was printed: remove the shown output, or print something."
+    ]
+    assert file["patch"] in "\n".join(getattr(block, "text", "") for block in found.content)
+    assert (tmp_path / "page.md").read_text() == page
+    assert {one["id"]: one.get("patch") for one in others["results"]} == {
+        "a": None,
+        "b": "--- a/<b>\n+++ b/<b>\n@@ -1,2 +1,2 @@\n >>> 1\n-2\n+1\n",
+    }
+
+
 async def test_a_path_outside_is_a_mistake_that_the_model_can_mend(client: Client) -> None:
     """With advice, and without saying whether the file exists."""
     result = await client.call_tool("validate_snippets", {"paths": ["/etc/passwd"]})

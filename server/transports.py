@@ -15,8 +15,8 @@ from mcp.server import MCPServer
 
 logger = logging.getLogger(__name__)
 
-# Longer than the close of a sandbox may take, so that none is left; hosts kill us sooner if at all.
-CLOSE_SECONDS = 12.0
+# Longer than the exit of the sessions may take, so that nothing is left; hosts kill us sooner if at all.
+CLOSE_SECONDS = 13.0
 
 # How soon a client that closed only our stdout is noticed.
 HANG_UP_SECONDS = 1.0

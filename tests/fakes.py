@@ -178,7 +178,9 @@ class FakeSandbox:
     async def close(self) -> None:
         self.calls.append("close")
         if self.hold_close is not None:
-            await self.hold_close.wait()
+            # A real one lets nobody stop it from cleaning up.
+            with anyio.CancelScope(shield=True):
+                await self.hold_close.wait()
         if self.close_error is not None:
             self._forget()
             raise self.close_error
@@ -284,7 +286,8 @@ class FakeBackend:
     async def close(self) -> None:
         """Unlike a real one it closes no sandbox, so that one which was forgotten shows in `open`."""
         if self.hold_close is not None:
-            await self.hold_close.wait()
+            with anyio.CancelScope(shield=True):
+                await self.hold_close.wait()
         if self.close_error is not None:
             raise self.close_error
         self.closed = True

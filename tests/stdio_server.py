@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 from played import PlayedBackend, PlayedSandbox
 
+from proofbox.server import transports
 from proofbox.server.app import ProofboxServer, create_server
 from proofbox.server.sandbox import Captured, Execution, OnOutput
 from proofbox.server.settings import Settings
@@ -47,6 +48,8 @@ def main() -> None:
     def build(on_closed: Callable[[], None]) -> ProofboxServer:
         return create_server(Settings(), backend=backend, on_closed=on_closed)
 
+    if sys.argv[2:] == ["hang"]:
+        transports.CLOSE_SECONDS = 0.1
     anyio.run(serve_stdio, build)
 
 

@@ -140,7 +140,6 @@ async def test_an_answer_that_cannot_be_written_is_no_crash(tmp_path: Path) -> N
     assert b"Traceback" not in ended.stderr
 
 
-@pytest.mark.slow
 async def test_an_end_that_hangs_is_cut_short(tmp_path: Path) -> None:
     """The server is gone all the same."""
     async with serving(str(tmp_path / "witness"), "hang") as wire:

@@ -22,7 +22,8 @@ class SessionSettings:
         ttl_seconds: life that a heartbeat asks for, three times in that period, on backends whose
             sandboxes die by themselves. Must be the backend's own.
         sweep_seconds: time between two searches for sandboxes of dead processes.
-        close_seconds: how long the end of one sandbox may take before we go on without it.
+        close_seconds: how long the end of one sandbox may take before we go on without it. At the exit
+            that of all together, with a fifth more for the backend.
         warm_principal: the one principal of a server that has only one. A sandbox belongs to its
             owner from birth, so nothing can be made ready for somebody who is not known yet.
         pool_size: sandboxes kept ready for `warm_principal`. They cost money on E2B, and each is a

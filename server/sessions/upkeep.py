@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from anyio.abc import TaskGroup
 
-from ..sandbox import Backend, Sandbox, SandboxRequest, SandboxUnavailable
+from ..sandbox import Backend, Sandbox, SandboxError, SandboxRequest, SandboxUnavailable
 from .clock import Clock, finishes_within
 from .session import Session
 from .settings import SessionSettings
@@ -91,6 +91,8 @@ class Upkeep:
                 session.missed_beats = 0
             except SandboxUnavailable:
                 self._note_missed(session, sandbox)
+            except SandboxError as error:
+                logger.warning("Could not extend the life of sandbox %s: %s", sandbox.id, error)
             except Exception:
                 logger.exception("Could not extend the life of sandbox %s", sandbox.id)
 
@@ -136,6 +138,8 @@ class Upkeep:
 async def _guarded(step: Callable[[], Awaitable[None]]) -> None:
     try:
         await step()
+    except SandboxError as error:
+        logger.warning("Session upkeep failed; it is tried again later: %s", error)
     except Exception:
         # Whatever the backend raised: a step that fails must not stop the server, nor later steps.
         logger.exception("Session upkeep failed; it is tried again later")

@@ -76,6 +76,30 @@ async def test_a_backend_that_does_not_close_does_not_keep_the_server(
     assert left.is_set()
 
 
+async def test_the_backend_has_a_fifth_of_the_time_more_if_its_sandboxes_took_all(
+    backend: FakeBackend, clock: VirtualClock
+) -> None:
+    """The whole exit takes no longer, so that a host or a signal can count on it."""
+    backend.hold_close = anyio.Event()
+    left = anyio.Event()
+
+    async def serve() -> None:
+        async with running(backend, clock, close_seconds=10) as sessions:
+            await call(sessions)
+            backend.created[0].hold_close = anyio.Event()
+        left.set()
+
+    async with together() as tasks:
+        tasks.start_soon(serve)
+        await clock.advance(11.9)
+        early = left.is_set()
+        await clock.advance(0.1)
+
+    assert not early
+    assert left.is_set()
+    await _close_for_good(backend)
+
+
 async def test_what_goes_wrong_in_closing_is_logged_and_stops_nothing(
     backend: FakeBackend, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -270,7 +270,7 @@ async def test_a_network_that_is_away_now_and_then_costs_no_session_its_state(
     assert (after.state, after.text) == ("continued", "1")
 
 
-@pytest.mark.parametrize("fault", ["hangs", "fails"])
+@pytest.mark.parametrize("fault", ["hangs", "fails", "breaks"])
 async def test_a_heartbeat_that_does_not_get_through_is_tried_again_and_holds_up_no_other(
     make_backend: BackendMaker, clock: VirtualClock, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
@@ -281,7 +281,8 @@ async def test_a_heartbeat_that_does_not_get_through_is_tried_again_and_holds_up
         if fault == "hangs":
             backend.created[0].hold_keep_alive = anyio.Event()
         else:
-            backend.created[0].keep_alive_error = SandboxBusy("too many requests")
+            busy, bug = SandboxBusy("too many requests"), RuntimeError("a bug")
+            backend.created[0].keep_alive_error = busy if fault == "fails" else bug
         await clock.advance(299)
         beats = [len(sandbox.keep_alives) for sandbox in backend.created]
         backend.created[0].hold_keep_alive = backend.created[0].keep_alive_error = None
@@ -292,7 +293,8 @@ async def test_a_heartbeat_that_does_not_get_through_is_tried_again_and_holds_up
     assert beats == [0, 2]
     assert again >= 1
     assert [each.state for each in after] == ["continued", "continued"]
-    assert ("Could not extend the life" in caplog.text) == (fault == "fails")
+    assert ("Could not extend the life" in caplog.text) == (fault != "hangs")
+    assert ("Traceback" in caplog.text) == (fault == "breaks")
 
 
 async def test_a_heartbeat_to_a_replaced_sandbox_says_nothing_about_the_new_one(
@@ -348,6 +350,19 @@ async def test_orphans_are_looked_for_at_the_start_and_every_few_minutes(
 
     assert counts == [1, 2, 4]
     assert "Session upkeep failed" in caplog.text
+
+
+async def test_a_backend_that_cannot_be_reached_is_one_line_of_the_log(
+    backend: FakeBackend, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says what is wrong, and nobody has to read our traceback for it."""
+    backend.sweep_error = SandboxUnavailable("No network.")
+    async with running(backend, clock):
+        await settle()
+
+    (record,) = caplog.records
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert record.getMessage() == "Session upkeep failed; it is tried again later: No network."
 
 
 async def test_what_a_sweep_killed_is_logged(

@@ -1016,13 +1016,17 @@ async def test_packages_that_are_none_are_refused(
 
 
 async def test_an_error_of_the_listener_is_its_own(sandbox: Sandbox) -> None:
-    """What `on_output` raises passes, the code is stopped, and the next call works."""
+    """What `on_output` raises passes, the code is stopped, and the next call works. A pipe that nobody
+    reads is not the connection to the sandbox.
+    """
 
     def listen(stream: Stream, text: str) -> None:
-        raise LookupError(text)
+        raise BrokenPipeError(text)
 
-    with anyio.fail_after(PATIENCE), pytest.raises(LookupError, match="said"):
+    with anyio.fail_after(PATIENCE), pytest.raises(BrokenPipeError, match="said"):
         await sandbox.run_code("print('said', flush=True)\nwhile True: pass", on_output=listen)
+    with anyio.fail_after(PATIENCE), pytest.raises(BrokenPipeError, match="said"):
+        await sandbox.run_command("echo said; sleep 1000", on_output=listen)
 
     await assert_works(sandbox)
 

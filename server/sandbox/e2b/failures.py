@@ -28,6 +28,7 @@ from ..errors import (
     SandboxRejected,
     SandboxUnavailable,
 )
+from .output import ListenerFailed
 
 _Verdict = Literal["unavailable", "busy", "rejected", "invalid"]
 
@@ -165,10 +166,14 @@ def _brief(error: Exception) -> str:
 
 @contextmanager
 def translated(what: str, progress: Progress | None = None) -> Generator[Progress]:
-    """Turn what the SDK raises in the block into the port's errors; other exceptions pass."""
+    """Turn what the SDK raises in the block into the port's errors; other exceptions pass, and so does
+    what `on_output` raised, whatever it is.
+    """
     progress = progress or Progress()
     try:
         yield progress
+    except ListenerFailed as failed:
+        raise failed.error from None
     except Exception as error:
         known = translate(error, what, progress)
         if known is None or known is error:

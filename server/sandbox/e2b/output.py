@@ -16,6 +16,14 @@ class Flooded(Exception):
     """
 
 
+class ListenerFailed(Exception):
+    """What `on_output` raised, kept apart from the errors of the SDK and of the network."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Tape:
     """One stream: the first and the last half of `limit` bytes."""
 
@@ -58,7 +66,10 @@ class Recorder:
         before = tape.total
         tape.add(text)
         if self._on_output is not None:
-            self._on_output(stream, text)
+            try:
+                self._on_output(stream, text)
+            except Exception as error:
+                raise ListenerFailed(error) from error
         self.charge(tape.total - before + _PIECE_OVERHEAD)
 
     def charge(self, size: int) -> None:

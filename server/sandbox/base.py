@@ -226,7 +226,7 @@ class SandboxRequest:
     read-only packages. `packages` are requirement specifiers on top of the default ones. `shared` false
     asks for isolation from the owner's other sandboxes too, down to the jail (hostile code).
     `preload` names modules that programs will import, so that a backend can do it once for all.
-    `labels` go into E2B's metadata.
+    `python` is a version like `3.12`; empty for whatever the backend has. `labels` go into E2B's metadata.
     """
 
     owner: str
@@ -234,6 +234,7 @@ class SandboxRequest:
     limits: Limits = field(default_factory=Limits)
     shared: bool = True
     preload: tuple[str, ...] = ()
+    python: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -381,7 +382,7 @@ class Backend(Protocol):
         """A new sandbox. If the caller is cancelled, none is left behind.
 
         Raises:
-            InvalidInput: the packages do not exist or do not go together.
+            InvalidInput: the packages do not exist or do not go together, or there is no such Python.
             SandboxBusy: a quota or rate limit; nothing was created.
             SandboxRejected: a person must act (key, kernel setting); the message says what to do.
             SandboxUnavailable: it could not be started.

@@ -96,12 +96,13 @@ class SessionManager:
         packages: tuple[str, ...] = (),
         purpose: str = "session",
         shared: bool = True,
+        python: str = "",
     ) -> AsyncGenerator[Lease]:
         """Hold a session for one call: a new one, or that of `session_id`.
 
         Calls in one session wait for each other. A new session whose block raises (or is cancelled)
         is closed, because nobody has learnt its handle; an existing one stays for the next call.
-        `packages`, `purpose` and `shared` describe the sandbox of a new session, as in
+        `packages`, `purpose`, `shared` and `python` describe the sandbox of a new session, as in
         `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
 
         Raises:
@@ -114,7 +115,7 @@ class SessionManager:
             raise SandboxUnavailable("proofbox is not running; nothing was run.")
         if session_id is None:
             session = await self._begin(
-                principal, self._request(principal, packages, purpose, shared)
+                principal, self._request(principal, packages, purpose, shared, python)
             )
         else:
             session = self._resume(principal, session_id, packages)
@@ -206,6 +207,7 @@ class SessionManager:
         packages: tuple[str, ...] = (),
         purpose: str = "session",
         shared: bool = True,
+        python: str = "",
     ) -> SandboxRequest:
         # The same on every replica, so that a sweeper or a person can find a principal's sandboxes.
         owner = hashlib.sha256(f"proofbox:{principal}".encode()).hexdigest()[:32]
@@ -214,5 +216,6 @@ class SessionManager:
             packages=tuple(dict.fromkeys(packages)),
             limits=self._settings.limits,
             shared=shared,
+            python=python,
             labels={"purpose": purpose},
         )

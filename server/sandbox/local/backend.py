@@ -18,7 +18,7 @@ import anyio.to_thread
 from ..base import SandboxRequest
 from ..driving.connection import Connection
 from ..errors import ProofboxError, SandboxUnavailable
-from . import DEFAULT_PACKAGES, cgroups, environments, host, limits
+from . import DEFAULT_PACKAGES, cgroups, environments, host, interpreters, limits
 from .environments import Environment
 from .jail import Jail
 from .sandbox import LocalSandbox
@@ -121,9 +121,13 @@ class LocalBackend:
 
     async def _environment(self, request: SandboxRequest) -> Environment:
         host.find_bwrap()  # without it, building an environment would be a waste
+        interpreter = None
+        if request.python:
+            interpreter = await anyio.to_thread.run_sync(interpreters.with_version, request.python)
         return await environments.ensure(
             (*self._packages, *request.packages),
             cache_dir=self._cache_dir,
+            interpreter=interpreter,
             on_progress=self._on_progress,
         )
 

@@ -3,18 +3,20 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..errors import SandboxRejected
+from ..errors import InvalidInput, SandboxRejected
 
 PYTHON_IN_JAIL = "/opt/python"
 """Where the base interpreter's prefix is mounted, unless it is /usr or below /usr."""
 
 _SYSTEM = Path("/usr")
+_EXECUTABLE = re.compile(r"python3\.\d+")
 _PROBE_SECONDS = 20
 _PROBE = """
 import json, os, platform, sys
@@ -106,6 +108,50 @@ def of(executable: Path) -> Interpreter:
             f"The Python interpreter {executable} does not run here ({error}). "
             "Name one that starts on this machine."
         ) from error
+
+
+@cache
+def with_version(version: str) -> Path:
+    """The executable of an installed Python, like that of `3.12`, or `3.12.1` for just that one.
+
+    Looks where system packages, pyenv and uv put them, and on PATH; nothing is downloaded.
+
+    Raises:
+        InvalidInput: there is none here; the message names those that there are.
+    """
+    if _fits(running().version, version):
+        return Path(running().executable)
+    others: set[str] = {running().version}
+    for path in _installed():
+        try:
+            found = of(path)
+        except SandboxRejected:
+            continue  # a launcher that refuses to start, or one in a place that no jail may show
+        if _fits(found.version, version) and found.implementation == "cpython":
+            return Path(found.executable)
+        others.add(found.version)
+    known = ", ".join(sorted(others, key=lambda text: [int(part) for part in text.split(".")]))
+    raise InvalidInput(f"There is no Python {version} on this machine. There are: {known}.")
+
+
+def _fits(version: str, wanted: str) -> bool:
+    return version == wanted or version.startswith(f"{wanted}.")
+
+
+def _installed() -> list[Path]:
+    """Executables that look like a Python, the newest first."""
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions"
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share")
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv/python")
+    folders = [
+        *(path / "bin" for path in sorted(pyenv.glob("3.*"), reverse=True)),
+        *(path / "bin" for path in sorted(uv.glob("cpython-3.*"), reverse=True)),
+        *map(Path, ("/usr/local/bin", "/usr/bin")),
+        *map(Path, os.environ.get("PATH", "").split(os.pathsep)),
+    ]
+    found = [path for folder in folders for path in folder.glob("python3.*")]
+    return [path for path in dict.fromkeys(found) if _EXECUTABLE.fullmatch(path.name)]
 
 
 def _checked(interpreter: Interpreter) -> Interpreter:

@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeBackend, VirtualClock
 from standin import StandIn
 
-pytest.register_assert_rewrite("sandbox_contract")
+pytest.register_assert_rewrite("sandbox_contract", "programs_contract")
 
 
 @pytest.fixture

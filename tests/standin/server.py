@@ -109,7 +109,7 @@ class StandIn:
             await asyncio.sleep(0.005)
         self._started.set_result(self._server.servers[0].sockets[0].getsockname()[1])
         await serving
-        await self.fleet.stop()
+        await self.fleet.end()
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}

@@ -31,25 +31,26 @@ async def read_file(machine: Machine, request: Request) -> Response:
 async def write_files(machine: Machine, request: Request) -> Response:
     """`POST /files`: one file as it is, or several as a form."""
     path = request.query_params.get("path")
+    user = request.query_params.get("username", "user")
     written: list[dict[str, str]] = []
+
+    async def write(name: str, data: bytes) -> None:
+        place = absolute(name)
+        with os.fdopen(await machine.open(place, "w", user), "wb") as file:
+            file.write(data)
+        written.append({"path": place, "name": os.path.basename(place), "type": "file"})
+
     try:
         if request.headers["content-type"].startswith("application/octet-stream"):
-            await _write(machine, absolute(path or ""), await request.body(), written)
+            await write(path or "", await request.body())
         else:
             async with request.form(max_files=10_000, max_part_size=1 << 30) as form:
                 for part in form.getlist("file"):
                     assert isinstance(part, UploadFile)
-                    name = path or part.filename or ""
-                    await _write(machine, absolute(name), await part.read(), written)
+                    await write(path or part.filename or "", await part.read())
     except OSError as error:
         return _refusal(error)
     return JSONResponse(written)
-
-
-async def _write(machine: Machine, path: str, data: bytes, written: list[dict[str, str]]) -> None:
-    with os.fdopen(await machine.open(path, "w"), "wb") as file:
-        file.write(data)
-    written.append({"path": path, "name": os.path.basename(path), "type": "file"})
 
 
 def _refusal(error: OSError) -> Response:

@@ -71,13 +71,14 @@ class Call:
 
 
 class Connection(asyncio.Protocol):
-    """Frames from the keeper, handed to the call under way."""
+    """Frames from the keeper, handed to the call under way. `gone` is said when there are no more."""
 
-    def __init__(self, ready: "asyncio.Future[dict[str, Any]]") -> None:
+    def __init__(self, ready: "asyncio.Future[dict[str, Any]]", gone: str = LOST) -> None:
         self.transport: asyncio.Transport | None = None
         self.call: Call | None = None
         self.lost = False
         self._ready = ready
+        self._gone = gone
         self._numbers = itertools.count(1)
         self._reader = wire.FrameReader()
 
@@ -102,7 +103,7 @@ class Connection(asyncio.Protocol):
             SandboxUnavailable: the keeper is gone, or did not answer long after `timeout` seconds.
         """
         if self.lost or self.transport is None:
-            raise SandboxUnavailable(LOST)
+            raise SandboxUnavailable(self._gone)
         done: asyncio.Future[tuple[dict[str, Any], bytes]]
         done = asyncio.get_running_loop().create_future()
         self.call = call = Call(next(self._numbers), on_output, done)
@@ -118,7 +119,7 @@ class Connection(asyncio.Protocol):
             self.call = None
         if not finished:
             self.abort()
-            raise SandboxUnavailable(LOST, may_have_started=True)
+            raise SandboxUnavailable(self._gone, may_have_started=True)
         answer, content = done.result()
         if call.failure is not None:
             raise call.failure
@@ -176,7 +177,7 @@ class Connection(asyncio.Protocol):
         if not self._ready.done():
             self._ready.set_result({"t": "gone"})
         if self.call is not None and not self.call.done.done():
-            self.call.done.set_exception(SandboxUnavailable(LOST, may_have_started=True))
+            self.call.done.set_exception(SandboxUnavailable(self._gone, may_have_started=True))
 
 
 def encode_code(code: str) -> bytes:

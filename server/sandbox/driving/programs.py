@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -20,13 +22,25 @@ _END_SECONDS = 10.0
 async def run(
     open_program: Open, program: Program, ran_out_of_memory: RanOutOfMemory
 ) -> ProgramResult:
-    """See `Sandbox.run_program`."""
+    """See `ProgramRunner`. The first message tells the `isolation`, unless it is by namespaces."""
     connection, first = await open_program()
     try:
         if first["t"] != "ready":
             raise SandboxUnavailable(
-                f"A program could not be started: {first.get('error', 'its jail is gone')}."
+                f"A program could not be started: {first.get('error', 'its sandbox is gone')}."
             )
+        return await _run(connection, first, program, ran_out_of_memory)
+    finally:
+        connection.abort()
+
+
+async def _run(
+    connection: Connection,
+    first: dict[str, Any],
+    program: Program,
+    ran_out_of_memory: RanOutOfMemory,
+) -> ProgramResult:
+    try:
         began = time.monotonic()
         await _write_files(connection, program)
         if program.command:
@@ -35,11 +49,18 @@ async def run(
             result = await _run_cells(
                 connection, program, began + program.timeout, ran_out_of_memory
             )
-        with anyio.CancelScope(shield=True):
-            await connection.request({"op": "end"}, b"", _END_SECONDS)
-        return result
-    finally:
-        connection.abort()
+    except BaseException:
+        # What earlier cells have started is not to outlive a cancellation either.
+        with suppress(SandboxUnavailable):
+            await _end(connection)
+        raise
+    await _end(connection)
+    return replace(result, isolation=first.get("isolation", "namespaces"))
+
+
+async def _end(connection: Connection) -> None:
+    with anyio.CancelScope(shield=True):
+        await connection.request({"op": "end"}, b"", _END_SECONDS)
 
 
 async def _write_files(connection: Connection, program: Program) -> None:

@@ -259,6 +259,7 @@ class E2BBackend:
             contexts=contexts,
             surroundings=surroundings,
             limits=request.limits,
+            preload=request.preload,
             expires_at=expires_at,
             clock=self._clock,
             on_closed=lambda: self._forget(key),

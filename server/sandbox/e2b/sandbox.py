@@ -11,7 +11,16 @@ import anyio
 import e2b
 from e2b_code_interpreter import AsyncSandbox, Context
 
-from ..base import CommandResult, Execution, FileInfo, Limits, OnOutput
+from ..base import (
+    CommandResult,
+    Execution,
+    FileInfo,
+    Limits,
+    OnOutput,
+    Program,
+    ProgramResult,
+)
+from ..driving import programs
 from ..errors import InvalidInput, SandboxBusy, SandboxError, SandboxUnavailable
 from . import environ, guest, transfers
 from .cells import Cell, Kernel, settle_in
@@ -19,6 +28,7 @@ from .commands import run as run_command
 from .failures import translated
 from .outcomes import execution_of, kernel_ended
 from .output import Recorder
+from .relay import Relay
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +51,7 @@ class E2BSandbox:
         contexts: Sequence[Context],
         surroundings: guest.Surroundings,
         limits: Limits,
+        preload: Sequence[str],
         expires_at: float,
         clock: Callable[[], float],
         on_closed: Callable[[], None],
@@ -49,11 +60,14 @@ class E2BSandbox:
         self._contexts = {context.language: context for context in contexts}
         self._surroundings = surroundings
         self._limits = limits
+        self._preload = preload
         self._expires_at = expires_at
         self._clock = clock
         self._on_closed = on_closed
         self._kernels: dict[str, Kernel] = {}
         self._lock = anyio.Lock()
+        self._relay: Relay | None = None
+        self._starting_relay = anyio.Lock()
         self._closed = False
         self._running = anyio.CancelScope()
 
@@ -129,6 +143,33 @@ class E2BSandbox:
         async with self._turn(_CONTROL_SECONDS):
             return await transfers.entries(self._sdk, _absolute(path), depth)
 
+    async def run_program(self, program: Program) -> ProgramResult:
+        self._check_open()
+        await self._outlive(program.timeout)
+        try:
+            relay = await self._running_relay()
+            return await programs.run(relay.open_program, program, relay.take_oom_kill)
+        except SandboxError:
+            self._check_open(may_have_started=True)
+            raise
+
+    async def _running_relay(self) -> Relay:
+        async with self._starting_relay:
+            self._check_open()
+            if self._relay is not None and not self._relay.alive:
+                # Its stream broke, and it may still run.
+                await self._relay.close()
+                self._relay = None
+            if self._relay is None:
+                self._relay = await Relay.start(
+                    self._sdk,
+                    python=self._surroundings.executable,
+                    version=self._surroundings.python,
+                    limits=self._limits,
+                    preload=self._preload,
+                )
+            return self._relay
+
     async def keep_alive(self, seconds: float) -> None:
         with translated("keep the E2B sandbox alive"), anyio.fail_after(_CONTROL_SECONDS):
             try:
@@ -147,6 +188,8 @@ class E2BSandbox:
         self._closed = True
         try:
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
+                if self._relay is not None:
+                    await self._relay.forget()
                 await self._kill()
             if scope.cancelled_caught:
                 logger.warning("An E2B sandbox was not killed in time; its time to live ends it")
@@ -171,8 +214,7 @@ class E2BSandbox:
     async def _turn(self, seconds: float) -> AsyncGenerator[None]:
         async with self._lock:
             self._check_open()
-            if self._expires_at - self._clock() < seconds + _MARGIN_SECONDS:
-                await self.keep_alive(seconds + 2 * _MARGIN_SECONDS)
+            await self._outlive(seconds)
             # A close ends the call here, however long the network takes to notice.
             with anyio.CancelScope() as self._running:
                 try:
@@ -183,6 +225,10 @@ class E2BSandbox:
                     raise
             if self._running.cancelled_caught:
                 self._check_open(may_have_started=True)
+
+    async def _outlive(self, seconds: float) -> None:
+        if self._expires_at - self._clock() < seconds + _MARGIN_SECONDS:
+            await self.keep_alive(seconds + 2 * _MARGIN_SECONDS)
 
     def _check_open(self, *, may_have_started: bool = False) -> None:
         if self._closed:

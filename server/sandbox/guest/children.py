@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from . import linux, namespaces
+from . import identity, linux, namespaces
 
 if TYPE_CHECKING:
     from .keeper import Keeper
@@ -161,15 +161,35 @@ def now_in_ticks() -> int:
 
 
 def kill_all() -> None:
-    """Kill every process of this pid namespace but the keeper."""
-    if os.getpid() != 1:
+    """Kill every process of the session but the keeper, all at once."""
+    if not identity.in_pid_namespace:
+        _kill_all_of(identity.user)
+    elif os.getpid() != 1:
         raise RuntimeError("not in a pid namespace of our own: this would kill strangers")
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(-1, signal.SIGKILL)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+
+
+def _kill_all_of(user: int | None) -> None:
+    if not user:
+        raise RuntimeError("the session has no user of its own: this would kill strangers")
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            # It may signal that user's processes only, and -1 leaves itself out.
+            with contextlib.suppress(BaseException):
+                linux.become_user(user)
+                os.kill(-1, signal.SIGKILL)
+            os._exit(0)
+        with contextlib.suppress(ChildProcessError):
+            if os.WIFSIGNALED(os.waitpid(pid, 0)[1]):
+                continue  # one of those that it was to kill was faster
+        return
 
 
 def wait_for_all() -> None:
-    """Return when no process but the keeper is left; orphans are its children too."""
+    """Return when no process of the session but the keeper is left; orphans are its children too."""
     with contextlib.suppress(ChildProcessError):
         while True:
             os.waitpid(-1, 0)
@@ -207,5 +227,14 @@ def _started_since(ticks: int) -> Iterator[int]:
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
                 # proc(5): state is the first field after the command's name, starttime the 20th.
                 fields = file.read().rpartition(b")")[2].split()
-                if fields[0] not in (b"Z", b"X") and int(fields[19]) >= ticks:
+                if fields[0] in (b"Z", b"X") or int(fields[19]) < ticks:
+                    continue
+                if identity.in_pid_namespace or _runs_as(name, identity.user):
                     yield int(name)
+
+
+def _runs_as(name: str, user: int | None) -> bool:
+    # Not the owner of its directory, which is root's for a process that may not be inspected.
+    with open(f"/proc/{name}/status", "rb") as file:
+        words = next(line for line in file if line.startswith(b"Uid:")).split()
+    return int(words[1]) == user

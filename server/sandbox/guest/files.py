@@ -9,7 +9,6 @@ import errno
 import os
 import stat
 
-from . import namespaces
 from .wire import Message
 
 _MOST_ENTRIES = 10_000
@@ -31,7 +30,7 @@ def serve(request: Message, body: bytes) -> tuple[Message, bytes]:
 
 
 def _absolute(path: str) -> str:
-    return os.path.normpath(os.path.join(namespaces.HOME, path))
+    return os.path.normpath(os.path.join(os.environ["HOME"], path))
 
 
 def _write(request: Message, body: bytes) -> tuple[Message, bytes]:

@@ -30,11 +30,13 @@ RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE = 11, 12
 
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_DROP = 24
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
 _FIONREAD = 0x541B
+_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
 
 
 def _check(result: int, what: str) -> None:
@@ -85,6 +87,16 @@ def mount(source: str, target: str, kind: str | None, flags: int = 0, options: s
     )
 
 
+def make_read_only(path: str) -> None:
+    """Nothing can be written below `path` any more, other file systems included; since Linux 5.12."""
+    attributes = struct.pack("QQQQ", _MOUNT_ATTR_RDONLY, 0, 0, 0)
+    result = _libc.syscall(
+        *(_MOUNT_SETATTR, _AT_FDCWD, path.encode(), ctypes.c_uint(_AT_RECURSIVE), attributes),
+        ctypes.c_ulong(len(attributes)),
+    )
+    _check(result, f"make {path} read-only")
+
+
 def prctl(option: int, argument: int = 0, argument3: int = 0) -> None:
     """prctl with up to two arguments; pointers as integers."""
     _check(
@@ -109,16 +121,30 @@ def set_no_new_privileges() -> None:
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
-def drop_capabilities() -> None:
-    """Empty the bounding, ambient, inheritable, permitted and effective sets."""
+def adopt_orphans() -> None:
+    """Descendants whose parents end become children of this process."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def drop_capabilities(user: int | None = None) -> None:
+    """Empty the bounding, ambient, inheritable, permitted and effective sets; become `user` on the way."""
     for capability in range(64):
         try:
             prctl(_PR_CAPBSET_DROP, capability)
         except OSError:
             break  # past the last capability that this kernel knows
+    if user is not None:
+        become_user(user)
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
     _check(_libc.capset(header, bytes(24)), "capset")
+
+
+def become_user(user: int) -> None:
+    """Take the user and group `user` for good, and no other groups."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 
 
 def bring_loopback_up() -> None:

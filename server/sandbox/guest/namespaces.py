@@ -1,7 +1,7 @@
 """Namespaces of its own for one session, and the step down from there to user code.
 
-`furnish` is done by the trusted side with the capabilities of a fresh user namespace; `become_unprivileged`
-is the last thing before user code, and cannot be undone.
+`furnish` is done by the trusted side with the capabilities of a fresh user namespace, or `furnish_as_root`
+with those of a machine's root; `become_unprivileged` is the last thing before user code, and cannot be undone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import resource
 import shutil
 import signal
 
-from . import linux, seccomp
+from . import identity, linux, seccomp
 
 HOME = "/home/user"
 _WRITABLE = ("/tmp", "/dev/shm", HOME)
 SHARED_CACHE = "/cache"
+# World-writable, or full of sockets that anybody may connect to; /tmp and /dev/shm are replaced anyhow.
+_SHARED = ("/run", "/var/tmp")
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 # They name keys of the user who runs the jail.
 _HIDDEN = ("/proc/keys", "/proc/key-users")
@@ -38,14 +40,14 @@ _MOST_SIGNALS_PENDING = 1024
 _MOST_BYTES_LOCKED = 1 << 20
 _MOST_BYTES_OF_MESSAGES = 1 << 19
 
-NEW = (
-    linux.CLONE_NEWUSER
-    | linux.CLONE_NEWNS
+NEW_AS_ROOT = (
+    linux.CLONE_NEWNS
     | linux.CLONE_NEWPID
     | linux.CLONE_NEWIPC
     | linux.CLONE_NEWUTS
     | linux.CLONE_NEWNET
 )
+NEW = linux.CLONE_NEWUSER | NEW_AS_ROOT
 
 
 def furnish(limits: dict[str, int], user: int, group: int) -> None:
@@ -58,9 +60,37 @@ def furnish(limits: dict[str, int], user: int, group: int) -> None:
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    _mount_writable(limits["disk_bytes"])
+    _mount_writable(limits["disk_bytes"], user, group)
     seed_caches()
-    linux.mount("tmpfs", SHARED_CACHE, "tmpfs", _QUIET | linux.MS_RDONLY, "size=4k,mode=500")
+    _hide(SHARED_CACHE)
+    _mount_own_system()
+    for name, value in _COUNTED_FOR_THE_USER.items():
+        with contextlib.suppress(OSError):  # not every kernel has each
+            _write(f"/proc/sys/user/{name}", str(value))
+
+
+def furnish_as_root(limits: dict[str, int], user: int) -> None:
+    """The same in namespaces without a new user namespace, on a machine that is not made for one program.
+
+    All of its files can be seen as `user` may see them, but for those in `_SHARED`; only what is mounted here
+    can be written.
+    """
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    with contextlib.suppress(OSError):  # an older kernel; that user can write little of it anyhow
+        linux.make_read_only("/")
+    for directory in _SHARED:
+        _hide(directory)
+    _mount_writable(limits["disk_bytes"], user, user)
+    _mount_own_system()
+
+
+def _hide(directory: str) -> None:
+    if os.path.isdir(directory):
+        linux.mount("tmpfs", directory, "tmpfs", _QUIET | linux.MS_RDONLY, "size=4k,mode=500")
+
+
+def _mount_own_system() -> None:
+    """What shows processes, terminals and the network: this session's only."""
     linux.mount(
         "devpts",
         "/dev/pts",
@@ -72,20 +102,18 @@ def furnish(limits: dict[str, int], user: int, group: int) -> None:
     for name in _HIDDEN:
         with contextlib.suppress(FileNotFoundError):
             linux.mount("/dev/null", name, None, linux.MS_BIND)
-    for name, value in _COUNTED_FOR_THE_USER.items():
-        with contextlib.suppress(OSError):  # not every kernel has each
-            _write(f"/proc/sys/user/{name}", str(value))
     linux.bring_loopback_up()
     linux.set_dumpable(False)
     os.chdir(HOME)
 
 
-def _mount_writable(size: int) -> None:
+def _mount_writable(size: int, user: int, group: int) -> None:
     """One file system for all that may be written, so that its size bounds them together."""
     linux.mount("tmpfs", HOME, "tmpfs", _QUIET, f"size={size},nr_inodes=100k,mode=700")
     for number, directory in enumerate(_WRITABLE):
         part = f"{HOME}/{number}"
         os.mkdir(part, 0o700)
+        os.chown(part, user, group)
         # The home directory last: it covers the others' real places.
         linux.mount(part, directory, None, linux.MS_BIND)
 
@@ -106,7 +134,7 @@ def become_unprivileged(
     more than they use; their data is limited all the same.
     """
     os.setsid()
-    linux.drop_capabilities()
+    linux.drop_capabilities(identity.user)
     linux.set_no_new_privileges()
     # Linux counts processes for each user namespace since 5.14, so this is the session's own number; set
     # before the namespace was made, it would have bounded all sessions of the jail together.

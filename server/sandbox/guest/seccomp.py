@@ -93,6 +93,7 @@ _ALL_NAMESPACES = 0x7E020000  # every CLONE_NEW* flag that clone takes
 _TERMINAL_INJECTION = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: type into somebody's terminal
 # AF_VSOCK reaches the hypervisor past every network namespace; the rest of the list is attack surface.
 _SOCKET_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink
+_LOCAL_FAMILIES = (1,)
 # Any other makes the kernel load the module of a protocol that hardly anybody uses.
 _SOCKET_PROTOCOLS = (0, 1, 6, 17, 58)  # whatever the type means, icmp, tcp, udp, icmpv6
 _KEEPER = (1,)  # its process id; the kernel lets a user's processes change one another's limits
@@ -125,6 +126,7 @@ _RULES = (
     _Rule((251, 30), 0, "none of", (1,)),  # ioprio_set, only of a process
     _Rule((251, 30), 1, "one of", _KEEPER),
 )
+_NO_NETWORK = _Rule((41, 198), 0, "none of", _LOCAL_FAMILIES, errno.EAFNOSUPPORT)
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
@@ -144,9 +146,10 @@ def _refuse(number: int) -> bytes:
     return _op(_RETURN, _ERRNO | number)
 
 
-def build(machine: str | None = None) -> bytes:
+def build(machine: str | None = None, *, network: bool = True) -> bytes:
     """The filter's instructions for a machine (`os.uname().machine`), as bytes.
 
+    Without `network` there are Unix sockets only: for where the network, loopback too, is somebody else's.
     Raises OSError(ENOSYS) for an architecture that has no table here.
     """
     try:
@@ -167,7 +170,7 @@ def build(machine: str | None = None) -> bytes:
             program += [_op(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # glibc falls back to clone, whose flags can be read here; clone3 keeps them behind a pointer.
     program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
-    for rule in _RULES:
+    for rule in _RULES if network else (*_RULES, _NO_NETWORK):
         checks = _check_argument(rule)
         program += [
             _op(_LOAD, _NUMBER),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 _MOST_CHARACTERS = 20_000
-_OURS = "/guest/"
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def cell_name(number: int) -> str:

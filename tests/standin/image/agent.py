@@ -1,7 +1,7 @@
 """Runs inside a stand-in sandbox and starts, signals and reads for the server outside.
 
 One connection is one request: a line of JSON, file descriptors beside it, lines of JSON back.
-Standard library only, so that a sandbox starts quickly.
+A Python kernel is a fork of this process, which has imported what a kernel needs before it was one.
 """
 
 # pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
@@ -11,6 +11,7 @@ Standard library only, so that a sandbox starts quickly.
 import json
 import os
 import resource
+import runpy
 import shutil
 import signal
 import socket
@@ -19,9 +20,12 @@ import subprocess
 import sys
 import threading
 
-USER = int(sys.argv[1])
-MEMORY = int(sys.argv[2])
-AS_ROOT = os.getuid() == 0
+USER = 1000
+MEMORY = int(sys.argv[1])
+AS_ROOT = sys.argv[2] == "1"
+
+
+FORKING = threading.Lock()
 
 
 def limits(processes):
@@ -34,7 +38,9 @@ def limits(processes):
 
 
 def spawn(connection, request, descriptors):
-    identity = {"user": USER, "group": USER, "extra_groups": []} if AS_ROOT else {}
+    identity = {}
+    if AS_ROOT and request["user"] != "root":
+        identity = {"user": USER, "group": USER, "extra_groups": []}
     try:
         child = subprocess.Popen(
             request["argv"],
@@ -56,6 +62,43 @@ def spawn(connection, request, descriptors):
     return answer(connection, {"exit": child.wait()})
 
 
+def kernel(connection, request, descriptors):
+    with FORKING:
+        pid = os.fork()
+    if pid == 0:
+        try:
+            become_kernel(request, *descriptors)
+        finally:
+            os._exit(1)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    answer(connection, {"pid": pid})
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return answer(connection, {"exit": status})
+
+
+def become_kernel(request, stdout, stderr):
+    os.setsid()
+    empty = os.open(os.devnull, os.O_RDONLY)
+    for target, source in enumerate((empty, stdout, stderr)):
+        os.dup2(source, target)
+    os.closerange(3, 1024)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    limits(request["processes"])()
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.path[0:0] = request["env"]["PYTHONPATH"].split(":")
+    sys.argv = request["argv"]
+    if len(sys.argv[0]) > 1 and sys.argv[0].endswith(".py"):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    else:
+        from ipykernel import kernelapp
+
+        kernelapp.launch_new_instance()
+    os._exit(0)
+
+
 def kill(connection, request, _):
     try:
         # A number that is a process group's and one that is a process's are told apart by the sign.
@@ -68,12 +111,13 @@ def kill(connection, request, _):
 def opened(connection, request, _):
     path = request["path"]
     writing = request["mode"] == "w"
+    user = 0 if request.get("user") == "root" else USER
     if writing:
-        make_directories(os.path.dirname(path))
+        make_directories(os.path.dirname(path), user)
         if os.path.isdir(path):
             raise IsADirectoryError(21, "path is a directory", path)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        own(path)
+        own(path, user)
     else:
         if os.path.isdir(path):
             raise IsADirectoryError(21, "path is a directory", path)
@@ -82,7 +126,7 @@ def opened(connection, request, _):
     os.close(descriptor)
 
 
-def make_directories(path):
+def make_directories(path, user=USER):
     missing = []
     while path and not os.path.isdir(path):
         missing.append(path)
@@ -91,12 +135,12 @@ def make_directories(path):
         if os.path.exists(directory):
             raise OSError(20, "error ensuring directories: path is a file", directory)
         os.mkdir(directory, 0o755)
-        own(directory)
+        own(directory, user)
 
 
-def own(path):
+def own(path, user):
     if AS_ROOT:
-        os.chown(path, USER, USER)
+        os.chown(path, user, user)
 
 
 def entry(path):
@@ -164,6 +208,7 @@ def answer(connection, message):
 
 DOES = {
     "spawn": spawn,
+    "kernel": kernel,
     "kill": kill,
     "open": opened,
     "stat": status,
@@ -192,7 +237,6 @@ def serve(connection):
 
 def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    own("/home/user")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind("/run/standin/agent.new")
     listener.listen(64)

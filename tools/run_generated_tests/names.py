@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from .findings import Finding
 from .project import Project
 
+_SHOWN_NAMES = 8
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -188,8 +190,17 @@ def _missing(source: Source, name: str, line: int) -> list[Finding]:
     if name in source.names or source.open or name == "*":
         return []
     near = close(name, source.names)
-    message = f"`{source.name}` has no `{name}`" + (f"; did you mean `{near}`?" if near else ".")
+    own = {*source.functions, *source.kinds}
+    message = f"`{source.name}` has no `{name}`{_instead(near, own)}"
     return [Finding("hallucinated", message, line, near)]
+
+
+def _instead(near: str, names: set[str]) -> str:
+    """What to use: the name that was probably meant, or else what there is."""
+    if near:
+        return f"; did you mean `{near}`?"
+    public = sorted(one for one in names if not one.startswith("_") and " " not in one)
+    return f"; it has {', '.join(public[:_SHOWN_NAMES])}." if public else "."
 
 
 def close(name: str, names: set[str]) -> str:
@@ -222,7 +233,7 @@ def used(test: ast.AST, names: Imported) -> list[Finding]:
 
 def _no_member(name: str, kind: Kind, node: ast.Attribute) -> Finding:
     near = close(node.attr, kind.members)
-    message = f"`{name}` has no `{node.attr}`" + (f"; did you mean `{near}`?" if near else ".")
+    message = f"`{name}` has no `{node.attr}`{_instead(near, kind.members - set(dir(object)))}"
     return Finding("hallucinated", message, node.lineno, near)
 
 

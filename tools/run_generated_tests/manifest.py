@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+PATTERNS = ("test_*.py", "*_test.py")
 _EXTRAS = ("test", "tests", "testing")
 _LESS_LIKELY = ("dev", "develop")
 _TOOLS_ONLY = re.compile(
@@ -40,7 +41,7 @@ class Manifest:
     config: str = ""
     arguments: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = ("test_*.py", "*_test.py")
+    patterns: tuple[str, ...] = PATTERNS
     name: str = ""
     version: str = ""
 
@@ -55,7 +56,7 @@ def read_manifest(files: Mapping[str, bytes]) -> Manifest:
     usable = [text for text in wanted if _is_index(text) and _canonical(text) != own]
     config, options = _pytest(files, pyproject)
     arguments, dropped = _allowed(options.get("addopts", ""))
-    patterns = tuple(_words(options.get("python_files", ""))) or Manifest.patterns
+    patterns = tuple(_words(options.get("python_files", ""))) or PATTERNS
     return Manifest(
         packages=tuple(dict.fromkeys(text for text in usable if not _TOOLS_ONLY.match(text))),
         unreadable=tuple(text for text in wanted if not _is_index(text)),

@@ -21,7 +21,7 @@ def open_channel(descriptor: int, key: bytes) -> Say:
     ourselves = os.getpid()
     os.set_inheritable(descriptor, False)
 
-    def say(kind: str, **fields: Any) -> None:
+    def say(kind: str, /, **fields: Any) -> None:
         nonlocal key
         if os.getpid() != ourselves:
             return

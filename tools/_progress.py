@@ -1,5 +1,6 @@
 """Progress while code runs: the newest line of output, and a sign of life when there is none."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from . import _text
 # Hosts give up on a call that is silent for 60 s or less; a notification costs them a redraw.
 HEARTBEAT_SECONDS = 10.0
 INTERVAL_SECONDS = 0.5
+# Most calls are over before anybody could read of their progress, and a task costs a tenth of such a call.
+_LAG_SECONDS = 0.02
 # What a report can still show of a run whose sandbox was lost.
 HEARD_CHARACTERS = 8000
 
@@ -89,10 +92,11 @@ async def reporting(
 
     tasks = anyio.create_task_group()
     await tasks.__aenter__()
-    tasks.start_soon(pump)
+    late = asyncio.get_running_loop().call_later(_LAG_SECONDS, tasks.start_soon, pump)
     try:
         yield
     finally:
+        late.cancel()
         tasks.cancel_scope.cancel()
         # Not given the exception: a task group would wrap it.
         await tasks.__aexit__(None, None, None)

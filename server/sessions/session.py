@@ -61,7 +61,7 @@ class Session:
     missed_beats: int = 0
     ended: bool = False
     reset_reason: str = ""
-    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     gone: anyio.Event = field(default_factory=anyio.Event)
 
 

@@ -13,7 +13,7 @@ from proofbox.server.sandbox.guest.capture import Capture
 
 GUEST = Path(wire.__file__).parent
 SOURCES = sorted(GUEST.glob("*.py"))
-IN_SANDBOXES = {"kernel": {"IPython", "traitlets"}, "rich": {"IPython", "traitlets", "e2b_charts"}}
+IN_SANDBOXES = {"shell": {"IPython", "traitlets"}, "rich": {"IPython", "traitlets", "e2b_charts"}}
 SINCE_PYTHON_3_9 = {"annotationlib", "compression", "tomllib"}
 FRAMES: list[tuple[wire.Message, bytes]] = [
     ({"t": "run", "id": 1}, b"print('\xc3\xbc')"),

@@ -24,7 +24,7 @@ from .wire import Message
 if TYPE_CHECKING:
     from .activities import Activity
     from .interpreters import Interpreter
-    from .kernel import Shell
+    from .shell import Shell
 
 _LONGEST_WAIT = 3600.0  # select refuses an infinite number of seconds
 

@@ -27,7 +27,7 @@ from . import keeper, linux, namespaces, seccomp, wire
 from .wire import Message
 
 if TYPE_CHECKING:
-    from .kernel import Shell
+    from .shell import Shell
 
 _MESSAGE_SIZE = 1 << 16
 
@@ -50,9 +50,9 @@ def main(descriptor: int) -> NoReturn:
 
 
 def _make_shell() -> Shell:
-    from . import kernel
+    from . import shell
 
-    return kernel.make_shell()
+    return shell.make_shell()
 
 
 def _keep_caches() -> None:

@@ -69,7 +69,7 @@ class LocalSandbox:
         self._open_program = open_program
         self._on_close = on_close
         self._ran_out_of_memory = ran_out_of_memory
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self._ahead = _Ahead()
         self._closed = False
 

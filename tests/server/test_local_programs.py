@@ -269,3 +269,17 @@ async def test_a_file_that_cannot_be_written_is_the_callers_mistake(sandbox: Loc
         await sandbox.run_program(
             Program("p", (Cell("print('ran')"),), files={"/proc/no_such/f": b""})
         )
+
+
+async def test_standard_output_is_what_a_script_has(sandbox: LocalSandbox) -> None:
+    """Libraries wrap it again, and ask what it is called and whether one can seek in it."""
+    result = await sandbox.run_program(
+        cells(
+            "import io, sys\nsys.stdout.name, sys.stdout.mode, sys.stdout.seekable()",
+            "io.TextIOWrapper(io.BufferedWriter(io.FileIO(1, 'w', closefd=False))).write('a')",
+            "io.TextIOWrapper(sys.stdout.buffer).write('b')",
+        )
+    )
+
+    assert result.outcome == "completed"
+    assert result.cells[0].value == "('<stdout>', 'w', False)"

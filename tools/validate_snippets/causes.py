@@ -57,7 +57,8 @@ def of_exception(
         match := _MISSING_OPTIONAL.search(value)
     ):
         return _module(next(filter(None, match.groups())), False)
-    if name in {"EOFError", "BdbQuit"} and "interactive" in kinds:
+    no_terminal = "/dev/tty" in value or "Inappropriate ioctl for device" in value
+    if no_terminal or (name in {"EOFError", "BdbQuit", "Abort"} and "interactive" in kinds):
         return "interactive", "It asks somebody for input, and here is nobody to answer."
     if name == "KeyError" and "credentials" in kinds and _SECRET.search(value):
         return "needs_credentials", f"It reads {value} from the environment, which is not set here."

@@ -4,11 +4,13 @@ Patterns come with the documentation and meet what its code printed, so both are
 other busy for years. They are applied in a process of their own, which has seconds.
 """
 
+import json
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import anyio
-from anyio import to_process
 
 from ...server.sandbox import InvalidInput, ProgramResult
 from . import judge_shell
@@ -21,6 +23,14 @@ from .snippet import Snippet
 HIDE_TIMES = "<time>"
 """In the place of a pattern: hide dates, clock times and durations, which by themselves must agree."""
 SECONDS = 10.0
+_APPLY = """
+import json, re, sys
+order = json.load(sys.stdin)
+texts = order["texts"]
+for pattern, replacement in order["rules"]:
+    texts = [re.sub(pattern, replacement, text, flags=re.MULTILINE) for text in texts]
+json.dump(texts, sys.stdout)
+"""
 _MOST = 50
 _LONGEST = 1000
 
@@ -52,18 +62,43 @@ def rules(normalise: Mapping[str, str], flags: Mapping[str, bool]) -> Rules:
 async def judged_again(
     snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str
 ) -> Judged:
-    """Judge a result under a project's own patterns, in a process that may be killed."""
+    """Judge a result under a project's own patterns, which are applied in a process that can be killed."""
+    known: dict[str, str] = {}
     with anyio.move_on_after(SECONDS):
-        return await to_process.run_sync(
-            _judge, snippet, built, result, rules, token, cancellable=True
-        )
+        while True:
+            asked = _Asked("", known=known)
+            judged = _judge(snippet, built, result, replace(rules, filters=(asked,)), token)
+            if not asked.unknown:
+                return judged
+            known |= await _applied(rules.filters, asked.unknown)
     reason = f"The patterns in normalise did not come to an end on its output within {SECONDS:g} s."
     return Judged("infra", reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(Filter):
+    """Stands for all patterns: knows what they make of some texts, and notes which others it is asked for."""
+
+    known: Mapping[str, str] = field(default_factory=dict[str, str])
+    unknown: list[str] = field(default_factory=list[str])
+
+    def apply(self, text: str) -> str:
+        if text not in self.known:
+            self.unknown.append(text)
+        return self.known.get(text, text)
+
+
+async def _applied(filters: Sequence[Filter], texts: Sequence[str]) -> dict[str, str]:
+    order = {"rules": [(one.pattern, one.replacement) for one in filters], "texts": texts}
+    ended = await anyio.run_process(
+        [sys.executable, "-I", "-S", "-c", _APPLY], input=json.dumps(order).encode()
+    )
+    return dict(zip(texts, json.loads(ended.stdout), strict=True))
 
 
 def _judge(
     snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str
 ) -> Judged:
-    if snippet.language == "python" or snippet.language == "pycon":
+    if snippet.language in {"python", "pycon"}:
         return judge(snippet, built, result, rules, token)
     return judge_shell.judge(snippet, result, rules, token)

@@ -1,5 +1,6 @@
 """The verdict on one run of a Python snippet: how it ended, then whether it printed what is shown."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -143,6 +144,8 @@ def _of_end(snippet: Snippet, cell: CellResult) -> Judged:
     """Judge code that did not come to its end."""
     error, line = _said(cell), _line(snippet, cell)
     kinds = {hint.kind for hint in hints(snippet.source)}
+    if cell.outcome == "timed_out" and _asks_at(snippet, cell):
+        return Judged("interactive", "It waits for somebody to answer, and here is nobody.", error)
     if cell.outcome == "timed_out":
         server = " It starts a server or a loop without an end." if "server" in kinds else ""
         return Judged("timeout", f"{cell.reason}{server}", failure=_failure(cell))
@@ -157,6 +160,15 @@ def _of_end(snippet: Snippet, cell: CellResult) -> Judged:
         return Judged(cause[0], cause[1], error, line, failure=_failure(cell))
     hint = causes.near_miss(cell.error.traceback)
     return Judged("raises", "It raises.", error, line, hint, failure=_failure(cell))
+
+
+def _asks_at(snippet: Snippet, cell: CellResult) -> bool:
+    """Whether the line at which it was stopped asks somebody for something."""
+    match = re.search(r"at line (\d+)\.", cell.reason)
+    if match is None:
+        return False
+    stopped = build.snippet_line(snippet, int(match[1]))
+    return any(h.kind == "interactive" and h.line == stopped for h in hints(snippet.source))
 
 
 _SYNTAX = frozenset({"SyntaxError", "IndentationError", "TabError"})

@@ -1,11 +1,15 @@
 """The verdict on one run of a shell snippet."""
 
+import re
+
 from ...server.sandbox import ProgramResult
 from .. import _text
 from . import causes, oracles, shell
 from .judge import Judged, Wrong
 from .oracles import Comparison, Rules
 from .snippet import Expected, Snippet
+
+_PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>")
 
 
 def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> Judged:
@@ -35,6 +39,8 @@ def _of_failure(result: ProgramResult, ran: shell.Ran, text: str, line: int | No
     error = _text.last_line(ran.errors.get(ran.line, "")) or _text.last_line(said)
     if result.exit_code == 0:
         return Judged("raises", "It exits before its last command ran.", error, line)
+    if "syntax error" in said and result.exit_code == 2 and _PLACEHOLDER.search(text):
+        return Judged("not_code", "It has placeholders where words belong.", error, line)
     if "syntax error" in said and result.exit_code == 2:
         return Judged("syntax", "The shell cannot read it.", error, line)
     if cause := causes.of_shell(said, result.exit_code, command):

@@ -65,13 +65,14 @@ def plan(
     modules: Collection[str] = (),
     home: Home | None = None,
     failures: Sequence[Failure] = (),
+    broken: Collection[int] = (),
 ) -> tuple[Attempt, ...]:
     """Return the attempts for the snippet at `index`, least setup first, no two alike.
 
     Attempts that cannot succeed are left out: those that leave a name undefined which a higher rung
     supplies. `modules` may be imported under their own name; `home` is the page's module, whose names its
     examples see on every rung. `failures` are those of the attempts so far; the names that they miss count as needed, and an
-    unforeseen failure opens the higher rungs.
+    unforeseen failure opens the higher rungs. `broken` snippets are run first only if no others will do.
     """
     snippet = page[index]
     dynamic = {failure.missing for failure in failures} - {""}
@@ -83,8 +84,10 @@ def plan(
     if mode == "isolated":
         return (first,)
     definers = _definers(page, snippet, author, dynamic)
+    sound = _definers(page, snippet, author, dynamic, broken) if broken else definers
     attempts = [
         first,
+        sources.attempt("earlier", sound),
         sources.attempt("earlier", definers),
         sources.attempt("touching", _touching(page, snippet, definers)),
     ]
@@ -103,10 +106,13 @@ def next_attempt(
     mode: Mode = "auto",
     modules: Collection[str] = (),
     home: Home | None = None,
+    broken: Collection[int] = (),
 ) -> Attempt | None:
     """Return what to try after these attempts failed in these ways, None when nothing is left."""
     done = {(attempt.before, attempt.imports) for attempt in tried}
-    attempts = plan(page, index, mode=mode, modules=modules, home=home, failures=failures)
+    attempts = plan(
+        page, index, mode=mode, modules=modules, home=home, failures=failures, broken=broken
+    )
     lowest = RUNGS.index(tried[-1].rung) if tried else 0
     for attempt in attempts:
         new = (attempt.before, attempt.imports) not in done
@@ -239,7 +245,11 @@ def _continued(page: Sequence[Snippet], snippet: Snippet, usable: Sequence[int])
 
 
 def _definers(
-    page: Sequence[Snippet], snippet: Snippet, author: Sequence[int], dynamic: set[str]
+    page: Sequence[Snippet],
+    snippet: Snippet,
+    author: Sequence[int],
+    dynamic: set[str],
+    avoided: Collection[int] = (),
 ) -> list[int]:
     """Return the fewest earlier snippets that define what is missing: the nearest one for each name."""
     wanted = analyse(snippet.source).needs | dynamic
@@ -249,6 +259,8 @@ def _definers(
         wanted -= analyse(page[index].source).defines
     for index in reversed(_usable(page, snippet)):
         names = analyse(page[index].source)
+        if index in avoided and index not in chosen:
+            continue
         if index in chosen or names.defines & (wanted | shadowed):
             wanted = (wanted - names.defines) | (
                 names.needs if index not in chosen else frozenset[str]()

@@ -76,6 +76,9 @@ class Validation:
         )
         self._facts = probe.Facts()
         self.packages = request.packages
+        self._by_document: dict[int, list[Case]] = {}
+        for case in cases:
+            self._by_document.setdefault(id(case.document), []).append(case)
 
     async def finish(self) -> probe.Facts:
         """Judge every case."""
@@ -163,7 +166,7 @@ class Validation:
         results: dict[str, ProgramResult] = {}
         trouble: ProofboxError | None = None
         async with programs.run(
-            probe.programs(self._around, conditions), self._sandbox, lanes=LANES
+            probe.programs(self._around, conditions, self.packages), self._sandbox, lanes=LANES
         ) as ended:
             async for ran in ended:
                 self.losses += ran.losses
@@ -174,7 +177,7 @@ class Validation:
         if trouble is not None:
             # Nothing can be said of any snippet, so there is no report to give.
             raise trouble
-        self._facts = probe.read(list(results.values()), self._around.token)
+        self._facts = probe.read(list(results.values()), self._around.token, self.packages)
 
     def _without_running(self, case: Case) -> None:
         condition = case.snippet.marks.skip_if
@@ -206,7 +209,20 @@ class Validation:
             case.tried,
             failures,
             mode=self._request.mode,
+            modules=self._facts.subjects,
             home=page.home,
+            broken=self._broken(case),
+        )
+
+    def _broken(self, case: Case) -> frozenset[int]:
+        """The snippets of its page that are known not to run; others that define the same are better."""
+        theirs = self._by_document[id(case.document)]
+        return frozenset(
+            other.snippet.index
+            for other in theirs
+            if (other.done and not other.done.passed)
+            or (other.judged and other.judged[-1].reached and not other.judged[-1].failure.missing)
+            and not other.judged[-1].passed
         )
 
     async def _round(self, cases: Sequence[Case]) -> None:

@@ -10,6 +10,7 @@ import ast
 import asyncio
 import builtins
 import inspect
+import io
 import linecache
 import os
 import resource
@@ -36,6 +37,7 @@ def serve(connection: socket.socket) -> None:
     sys.path.insert(0, "")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _forget_the_shell()
+    _renew_outputs()
     runner = _Runner(module)
     reader = wire.FrameReader()
     ourselves = os.getpid()
@@ -59,6 +61,23 @@ def _forget_the_shell() -> None:
     if pyplot is not None:
         pyplot.switch_backend("agg")
     randomness.reseed()
+
+
+def _renew_outputs() -> None:
+    """Ours were made for another file, and remember of it that one could seek there."""
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        old = getattr(sys, name)
+        raw = io.FileIO(number, "w", closefd=False)
+        raw.name = f"<{name}>"
+        new = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=old.encoding,
+            errors=old.errors,
+            line_buffering=old.line_buffering,
+        )
+        vars(new)["mode"] = "w"
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
 
 
 class _Runner:

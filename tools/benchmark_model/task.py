@@ -14,9 +14,10 @@ Kind = Literal["completion", "instruction"]
 instruction: it is prose, and the answer is all of the program.
 """
 
-Relation = Literal["equal", "strict", "close", "same_text"]
+Relation = Literal["equal", "strict", "close", "same_items", "truth", "same_text"]
 """How a value must be like the expected one. equal: as Python's `==`, where `True == 1 == 1.0`.
 strict: `==` and the same types all the way down. close: as equal, but numbers may differ by `tolerance`.
+same_items: as sets. truth: both are true, or both are false, as conditions.
 same_text: as text, without trailing white space on lines and at the end.
 """
 
@@ -41,13 +42,14 @@ class Check:
 class Case:
     """Code that calls the answer, without what is expected of it.
 
-    `code` is run in the answer's process, where it gives one value for each of `checks`. For programs that
-    read and write (`Task.entry_point` is empty) `stdin` and `arguments` go in, and the check is of what was
-    printed.
+    `code` is run in the answer's process, where it gives one value for each of `checks`; for languages other
+    than Python `calls` is instead, a JSON list of lists of arguments. For programs that read and write
+    (`Task.entry_point` is empty) `stdin` and `arguments` go in, and the check is of what was printed.
     """
 
     code: str
     checks: tuple[Check, ...]
+    calls: str = ""
     stdin: str = ""
     arguments: tuple[str, ...] = ()
 
@@ -67,10 +69,13 @@ class Task:
 
     `cases` hold tests that are data; judging by them, nothing that is expected enters the answer's process.
     Where a dataset's tests are code that cannot be taken apart, `test` has them (`check(candidate)` in
-    Python), `prelude` the names that they use, and `cases` is empty.
+    Python), `prelude` the names that they use, and `cases` is empty. Where it has only arguments, `calls`
+    has them, encoded as JSON, and what is expected comes from the reference and is checked by `like`.
 
     Attributes:
         reference: a complete program that solves it, empty where there is none.
+        needs: names that the tests use and an answer has to have beside the entry point, as HumanEval's own
+            harness wants it.
         header: imports that an answer may take for given, for the lenient score.
         cpu_seconds, wall_seconds, memory_bytes: limits of one answer's process.
         allows: marks of suspicious code that mean nothing here (see `suspicion`).
@@ -85,7 +90,10 @@ class Task:
     cases: tuple[Case, ...] = ()
     test: str = ""
     prelude: str = ""
+    calls: str = ""
+    like: Check = Check("")
     reference: str = ""
+    needs: tuple[str, ...] = ()
     header: str = ""
     wrong: tuple[Wrong, ...] = ()
     note: str = ""

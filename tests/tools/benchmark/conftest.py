@@ -1,0 +1,31 @@
+"""Sandboxes of the real local backend, as the judge opens them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from proofbox.server.programs import OpenSandbox
+from proofbox.server.sandbox import ProgramRunner, SandboxRequest
+from proofbox.server.sandbox.local.backend import LocalBackend
+
+
+@pytest.fixture
+async def open_sandbox(local_cache: Path) -> AsyncGenerator[OpenSandbox]:
+    """Opens jails; none outlives the test."""
+    backend = LocalBackend(cache_dir=local_cache)
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[ProgramRunner]:
+        sandbox = await backend.create(SandboxRequest(owner="benchmark"))
+        try:
+            yield sandbox
+        finally:
+            await sandbox.close()
+
+    def open_one() -> AbstractAsyncContextManager[ProgramRunner]:
+        return opened()
+
+    yield open_one
+    await backend.close()

@@ -1,0 +1,116 @@
+"""Programs for answers: what goes into a sandbox."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from ....server.sandbox import Cell, Program
+from ..task import Task
+
+Method = Literal["compared", "replayed", "in_process"]
+
+_MODULE = "proofbox_tests"
+_IMPORT = f"import {_MODULE} as _tests\n"
+_SETUP = """\
+import marshal, sys, types
+for _name, _code in zip({names}, {codes}):
+    _tests = sys.modules[_name] = types.ModuleType(_name)
+    _tests.__package__ = {module!r}
+    exec(_code, _tests.__dict__)
+"""
+_NAMES = (f"{_MODULE}.values", _MODULE)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the answers to a task are judged.
+
+    `calls` are encoded arguments, where the task's cases have none: for `replayed` those of the calls that
+    the dataset's tests make; for `compared` those that it names, and then `expected` has what the
+    reference gave, encoded too. `problem` says why none can be judged.
+    """
+
+    method: Method
+    calls: str = ""
+    expected: tuple[Any, ...] = ()
+    problem: str = ""
+
+
+def compiling() -> Program:
+    """Return the program that compiles our module for the interpreter of a sandbox; its value is for `Builder`."""
+    sources = [f"compile({text!r}, '<{name}>', 'exec')" for name, text in _sources()]
+    return Program("compile", (Cell(f"import marshal\nmarshal.dumps([{', '.join(sources)}])"),))
+
+
+class Builder:
+    """Makes the programs of one sandbox.
+
+    `compiled` is what `compiling` gave there: compiling anew takes longer than all else that most answers do.
+    """
+
+    def __init__(self, compiled: str = "") -> None:
+        codes = f"marshal.loads({compiled})" if compiled else _uncompiled()
+        self._setup = _SETUP.format(names=_NAMES, codes=codes, module=_MODULE)
+
+    def answer(self, task: Task, code: str, plan: Plan, name: str, nonce: str) -> Program:
+        """Return the program that loads an answer and calls it: cells for our side, the answer, the calls."""
+        cells = [self._limits(task), _call("load", code, task.needs)]
+        match plan.method:
+            case "compared" if plan.calls:
+                cells.append(_call("calls", plan.calls, task.entry_point))
+            case "compared":
+                cells += [_call("script", case.code, task.entry_point) for case in task.cases]
+            case "replayed":
+                cells.append(_call("calls", plan.calls, task.entry_point))
+            case "in_process":
+                cells.append(_call("test", task.test, task.prelude, task.entry_point, nonce))
+        return Program(name, tuple(cells), timeout=task.wall_seconds)
+
+    def record(self, task: Task, name: str) -> Program:
+        """Return the program that learns from the reference which calls the tests make."""
+        said = _call("record", task.test, task.prelude, task.entry_point)
+        cells = (self._limits(task), _call("load", task.reference, task.needs), said)
+        return Program(name, cells, timeout=task.wall_seconds)
+
+    def expect(self, task: Task, name: str) -> Program:
+        """Return the program that asks the reference what the task's calls should give."""
+        said = Cell(f"{_IMPORT}_tests.calls({task.calls!r}, {task.entry_point!r}, True)", "<calls>")
+        cells = (self._limits(task), _call("load", task.reference, task.needs), said)
+        return Program(name, cells, timeout=task.wall_seconds)
+
+    def replay(self, task: Task, calls: str, name: str) -> Program:
+        """Return the program that runs the tests on what an answer gave; the answer is not in it."""
+        said = _call("replay", task.test, task.prelude, task.entry_point, calls)
+        return Program(name, (self._limits(task), said), timeout=task.wall_seconds)
+
+    def _limits(self, task: Task) -> Cell:
+        limits = f"_tests.limit({task.cpu_seconds}, {task.memory_bytes})"
+        return Cell(f"{self._setup}{limits}\n_tests.keep({_imported(task)})", "<setup>")
+
+
+def _uncompiled() -> str:
+    return f"[{', '.join(repr(text) for _, text in _sources())}]"
+
+
+@cache
+def _sources() -> tuple[tuple[str, str], ...]:
+    here = Path(__file__).parent
+    texts = ((here / name).read_text(encoding="utf-8") for name in ("values.py", "served.py"))
+    return tuple(zip(_NAMES, texts, strict=True))
+
+
+def _imported(task: Task) -> list[str]:
+    """Modules that the tests import, in whatever depth."""
+    if not task.test:
+        return []
+    words = (task.test + "\n" + task.prelude).split("\n")
+    lines = [line.split() for line in words if line.split()[:1] in (["import"], ["from"])]
+    return sorted({line[1].rstrip(",;").partition(".")[0] for line in lines if len(line) > 1})
+
+
+def _call(function: str, *arguments: Any) -> Cell:
+    # JSON's strings are Python's, and hold no character that cannot be sent.
+    text = ", ".join(json.dumps(argument) for argument in arguments)
+    return Cell(f"{_IMPORT}_tests.{function}({text})", f"<{function}>")

@@ -1,0 +1,61 @@
+"""One sandbox, in which answers to tasks run one way or another."""
+
+from dataclasses import dataclass
+
+from ....server.sandbox import ProgramRunner
+from ..task import Task
+from . import verdict
+from .build import Builder, Plan
+from .verdict import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What was found in one run, with wall time from outside and the process's own word on CPU time."""
+
+    finding: Finding
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+
+
+class Place:
+    """A sandbox and what makes programs for it."""
+
+    def __init__(self, sandbox: ProgramRunner, builder: Builder) -> None:
+        self._sandbox = sandbox
+        self._builder = builder
+
+    async def plan(self, task: Task) -> Plan:
+        """Find out how answers to a task are judged.
+
+        Raises:
+            SandboxUnavailable: the sandbox was lost.
+        """
+        if task.cases:
+            return Plan("compared")
+        if not task.reference:
+            return Plan("in_process")
+        if task.calls:
+            program = self._builder.expect(task, f"{task.id}: reference")
+            return verdict.expected_of(task, await self._sandbox.run_program(program))
+        program = self._builder.record(task, f"{task.id}: reference")
+        calls, problem = verdict.calls_of(await self._sandbox.run_program(program))
+        if problem:
+            return Plan("in_process", problem=problem)
+        return Plan("replayed", calls) if calls else Plan("in_process")
+
+    async def once(self, task: Task, code: str, plan: Plan, nonce: str) -> Timed:
+        """Run an answer once, and the tests on what it gave if they run elsewhere.
+
+        Raises:
+            SandboxUnavailable: the sandbox was lost.
+        """
+        name = f"{task.id}: answer"
+        program = self._builder.answer(task, code, plan, name, nonce)
+        result = await self._sandbox.run_program(program)
+        finding = verdict.of_answer(task, plan, result, nonce)
+        if finding.calls:
+            replay = self._builder.replay(task, finding.calls, f"{task.id}: tests")
+            finding = verdict.of_replay(await self._sandbox.run_program(replay))
+        own = result.cells[1:]
+        return Timed(finding, sum(cell.seconds for cell in own), sum(c.cpu_seconds for c in own))

@@ -1,0 +1,270 @@
+"""What a program's result says about an answer. Exit codes and printed text decide nothing here."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from ....server.sandbox import CellResult, ProgramResult
+from ..sample import Outcome
+from ..task import Case, Check, Task
+from . import relations, values
+from .build import Plan
+
+_FLOOD_BYTES = 4 * 1024**2
+_LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An outcome and why. `doubtful`: what other programs do to the machine may have caused it.
+
+    `calls` is set where the tests still have to be replayed on what was given: the arguments and results.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    doubtful: bool = False
+    checks: int = 0
+    passed: int = 0
+    calls: str = ""
+
+
+def of_answer(task: Task, plan: Plan, result: ProgramResult, nonce: str) -> Finding:
+    """Judge an answer by what became of its program."""
+    if len(result.cells) < 2:
+        reason = "The program ended before the answer was loaded."
+        return Finding("infra_error", result.reason or reason, doubtful=True)
+    if ended := _ended_badly(task, result):
+        return ended
+    said = [_said(cell) for cell in result.cells[1:]]
+    if any(message is None for message in said):
+        return Finding("crashed", "It interfered with the channel on which it is called.")
+    loaded, *given = cast("list[dict[str, Any]]", said)
+    if "ended" not in loaded:
+        return _of_load(loaded)
+    if plan.method == "compared":
+        if plan.calls:
+            return _like_reference(task, plan, given[0])
+        return _compared(task, given)
+    if plan.method == "replayed":
+        return _recorded(plan, given[0])
+    return _in_process(given[0], nonce)
+
+
+def of_replay(result: ProgramResult) -> Finding:
+    """Judge an answer by the tests that were run on what it gave."""
+    if result.outcome in {"timed_out", "out_of_memory", "killed"}:
+        return Finding("wrong_answer", "What it gave is too large to be tested.", doubtful=True)
+    said = _said(result.cells[-1]) if len(result.cells) == 2 else None
+    if result.outcome != "completed" or said is None:
+        return Finding("infra_error", f"The tests could not be run. {result.reason}", doubtful=True)
+    if "unknown_call" in said:
+        reason = "The tests make other calls of it than they made of the reference."
+        return Finding("infra_error", reason)
+    if "ended" in said:
+        return Finding("passed")
+    return Finding("wrong_answer", _of_assertion(_error(said)))
+
+
+def calls_of(result: ProgramResult) -> tuple[str, str]:
+    """Return the calls that a recording made, as JSON; or "" and why they cannot be had.
+
+    The reason is empty where the tests ran, and only the values are no data.
+    """
+    said = _said(result.cells[-1]) if result.outcome == "completed" else None
+    if said is None or "given" not in said:
+        return "", f"its reference solution does not run. {result.reason}".strip()
+    if "ended" not in said:
+        return "", f"its reference solution fails its own tests: {_raised(_error(said))}"
+    given: list[Any] = said["given"]
+    if not values.is_data(given):
+        return "", ""
+    return json.dumps([call for call, _ in given]), ""
+
+
+def expected_of(task: Task, result: ProgramResult) -> Plan:
+    """Return the plan by which answers must give what the reference gave; calls that it refuses are left out."""
+    said = _said(result.cells[-1]) if result.outcome == "completed" else None
+    if said is None or "ended" not in said:
+        reason = _raised(_error(said)) if said else result.reason
+        return Plan("compared", problem=f"its reference solution does not run: {reason}")
+    calls: list[Any] = json.loads(task.calls)
+    given: list[Any] = said["given"]
+    kept = [
+        (call, one["value"])
+        for call, one in zip(calls, given, strict=True)
+        if "value" in one and values.is_data(one["value"])
+    ]
+    if not kept:
+        return Plan(
+            "compared", problem="its reference solution gives nothing that can be compared."
+        )
+    return Plan("compared", json.dumps([call for call, _ in kept]), tuple(v for _, v in kept))
+
+
+def _said(cell: CellResult) -> dict[str, Any] | None:
+    """What our module in the answer's process said; None where it is nothing that it says."""
+    try:
+        said: Any = json.loads(cell.value or "")
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", said) if isinstance(said, dict) else None
+
+
+def _ended_badly(task: Task, result: ProgramResult) -> Finding | None:
+    last = result.cells[-1]
+    reason = last.reason or result.reason
+    match result.outcome:
+        case "completed":
+            return None
+        case "timed_out":
+            return _overtime(last, f"It did not end within {task.wall_seconds:g} s.", doubtful=True)
+        case "exited":
+            return Finding("early_exit", "It ended its own process before its tests were done.")
+        case "out_of_memory":
+            return Finding("memory", reason, doubtful=True)
+        case "output_limit":
+            return Finding("output_limit", reason)
+        case "killed":
+            return _killed(task, last, reason)
+        case "raised":
+            return Finding("crashed", f"It broke the module that calls it. {reason}", doubtful=True)
+
+
+def _killed(task: Task, last: CellResult, reason: str) -> Finding:
+    spent = f"It used up its {task.cpu_seconds} s of CPU time."
+    if "CPU time" in reason:
+        return _overtime(last, spent)
+    if "SIGKILL" in reason and last.seconds > task.cpu_seconds:
+        # Code that ignores the first signal gets this one a second later.
+        return _overtime(last, spent)
+    return Finding("crashed", reason, doubtful="SIGKILL" in reason)
+
+
+def _overtime(last: CellResult, reason: str, *, doubtful: bool = False) -> Finding:
+    if last.stdout.omitted + last.stderr.omitted > _FLOOD_BYTES:
+        return Finding("output_limit", "It would not stop printing.")
+    return Finding("timeout", reason, doubtful=doubtful)
+
+
+def _of_load(loaded: dict[str, Any]) -> Finding:
+    if "syntax" in loaded:
+        line = f" at line {loaded['line']}" if loaded.get("line") else ""
+        return Finding("syntax_error", _cut(f"It is no valid program{line}: {loaded['syntax']}"))
+    return _ended_early(loaded)
+
+
+def _ended_early(said: dict[str, Any]) -> Finding:
+    if "left" in said:
+        return Finding("early_exit", "It called sys.exit before its tests were done.")
+    if "too_large" in said:
+        return Finding("wrong_answer", "It returned more than can be compared.")
+    error = said.get("error")
+    if not isinstance(error, dict):
+        return Finding("crashed", "It interfered with the module that calls it.")
+    described = cast("dict[str, Any]", error)
+    if "MemoryError" in _classes(described):
+        return Finding("memory", "It ran out of memory.", doubtful=True)
+    starved = bool({"OSError", "BlockingIOError"} & set(_classes(described)))
+    return Finding(
+        "exception", _raised(described), doubtful=starved or "thread" in _raised(described)
+    )
+
+
+def _compared(task: Task, said: Sequence[dict[str, Any]]) -> Finding:
+    total = sum(len(case.checks) for case in task.cases)
+    passed = 0
+    for case, message in zip(task.cases, said, strict=True):
+        given: list[Any] = message["given"] if isinstance(message.get("given"), list) else []
+        for check, value in zip(case.checks, given, strict=False):
+            wrong = _mismatch(check, value)
+            if wrong:
+                return Finding("wrong_answer", wrong, checks=total, passed=passed)
+            passed += 1
+        if "ended" not in message:
+            found = _ended_early(message)
+            return Finding(found.outcome, found.reason, found.doubtful, total, passed)
+        if len(given) != len(case.checks):
+            return Finding("crashed", "It interfered with the module that calls it.", checks=total)
+    return Finding("passed", checks=total, passed=passed)
+
+
+def _like_reference(task: Task, plan: Plan, said: dict[str, Any]) -> Finding:
+    calls: list[Any] = json.loads(plan.calls)
+    checks: list[Check] = []
+    for (arguments, _), expected in zip(calls, plan.expected, strict=True):
+        shown = ", ".join(map(relations.shown, values.decode(arguments)))
+        text = f"{task.entry_point}({shown})"
+        checks.append(replace(task.like, shown=text, expected=values.decode(expected)))
+    case = Case("", tuple(checks))
+    return _compared(replace(task, cases=(case,)), [said])
+
+
+def _mismatch(check: Check, said: Any) -> str:
+    """Why a check does not hold, empty if it does."""
+    given = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    if "raised" in given:
+        names: Any = given["raised"]
+        classes = cast("list[Any]", names) if isinstance(names, list) else []
+        if check.raises and relations.raises(check, classes):
+            return ""
+        return _cut(f"{check.shown}: it raised {classes[0] if classes else 'something'}.")
+    try:
+        value = values.decode(given["value"])
+    except (KeyError, ValueError):
+        return "It interfered with the module that calls it."
+    if not check.raises and relations.holds(check, value):
+        return ""
+    return _cut(f"{check.shown}: it gave {relations.shown(value)}.")
+
+
+def _recorded(plan: Plan, said: dict[str, Any]) -> Finding:
+    calls: list[Any] = json.loads(plan.calls)
+    given: list[Any] = said["given"] if isinstance(said.get("given"), list) else []
+    if "ended" not in said:
+        return _ended_early(said)
+    if len(given) != len(calls):
+        return Finding("crashed", "It interfered with the module that calls it.")
+    try:
+        pairs = [[call, value["value"]] for call, value in zip(calls, given, strict=True)]
+    except (KeyError, TypeError):
+        return Finding("crashed", "It interfered with the module that calls it.")
+    return Finding("passed", calls=json.dumps(pairs))
+
+
+def _in_process(said: dict[str, Any], nonce: str) -> Finding:
+    if "ended" in said:
+        if said.get("given") == [nonce]:
+            return Finding("passed")
+        return Finding("early_exit", "It did not come to the end of its tests.")
+    if "AssertionError" in _classes(_error(said)):
+        return Finding("wrong_answer", _of_assertion(_error(said)))
+    return _ended_early(said)
+
+
+def _error(said: dict[str, Any]) -> dict[str, Any]:
+    error = said.get("error")
+    return cast("dict[str, Any]", error) if isinstance(error, dict) else {}
+
+
+def _classes(error: dict[str, Any]) -> list[Any]:
+    names: Any = error.get("classes")
+    return cast("list[Any]", names) if isinstance(names, list) else []
+
+
+def _of_assertion(error: dict[str, Any]) -> str:
+    if "AssertionError" in _classes(error):
+        text = str(error.get("text") or "")
+        return _cut(f"A test does not hold: {text}" if text else "A test does not hold.")
+    return _cut(f"A test cannot use what it gave: {_raised(error)}")
+
+
+def _raised(error: dict[str, Any]) -> str:
+    name = next(iter(_classes(error)), "It failed")
+    line = f" at line {error['line']}" if isinstance(error.get("line"), int) else ""
+    return _cut(f"{name}{line}: {error.get('text') or ''}".rstrip(": "))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

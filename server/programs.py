@@ -6,13 +6,16 @@ does not grow with their number. A program whose sandbox is lost runs again in a
 twice, it is nobody's fault but ours and says so.
 """
 
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 import anyio
-from anyio.abc import ObjectSendStream
+from anyio.abc import ObjectSendStream, TaskStatus
 
 from .sandbox import (
     InvalidInput,
@@ -24,9 +27,12 @@ from .sandbox import (
     SandboxUnavailable,
 )
 
+logger = logging.getLogger(__name__)
+
 OpenSandbox = Callable[[], AbstractAsyncContextManager[ProgramRunner]]
 
 _MOST_RUNS = 2
+_RAMP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +51,109 @@ class Ran:
 
 @asynccontextmanager
 async def run(
-    programs: Iterable[Program], open_sandbox: OpenSandbox, *, sandboxes: int = 1, lanes: int = 2
+    programs: Iterable[Program],
+    open_sandbox: OpenSandbox,
+    *,
+    sandboxes: int = 1,
+    lanes: int = 2,
+    ramp_seconds: float = _RAMP_SECONDS,
 ) -> AsyncGenerator[AsyncIterator[Ran]]:
     """Run programs in up to `sandboxes` sandboxes, `lanes` at a time in each.
 
     Gives an iterator over one `Ran` for each program; leaving the block early stops everything. If not
     one sandbox can be opened, every program comes back with that error. Each sandbox is opened by
-    `open_sandbox` when it is first needed and again after a loss.
+    `open_sandbox` when it is first needed and again after a loss; each after the first, only when programs
+    are left `ramp_seconds` after the one before it, since opening one can cost more than a few programs.
     """
     send, receive = anyio.create_memory_object_stream[Ran](0)
     queue = _Queue(iter(programs))
     async with anyio.create_task_group() as workers, receive:
         async with send:
-            for _ in range(sandboxes):
-                workers.start_soon(_serve, queue, open_sandbox, lanes, send.clone())
+            for number in range(sandboxes):
+                delay = number * ramp_seconds
+                workers.start_soon(_serve, queue, open_sandbox, lanes, send.clone(), delay)
         yield receive
         workers.cancel_scope.cancel()
+
+
+class Kept:
+    """Sandboxes that stay open from one `run` to the next. `async with Kept(open_sandbox) as kept`, then
+    `kept.open` in place of `open_sandbox`; leaving the block closes them.
+    """
+
+    def __init__(self, open_sandbox: OpenSandbox) -> None:
+        self._open_sandbox = open_sandbox
+        self._idle: list[_Holder] = []
+
+    async def __aenter__(self) -> Self:
+        self._holders = anyio.create_task_group()
+        await self._holders.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.renew()
+        await self._holders.__aexit__(None, None, None)
+
+    def renew(self) -> None:
+        """Close those that are not in use: what is opened from now on is to be another kind."""
+        for holder in self._idle:
+            holder.done.set()
+        self._idle.clear()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[ProgramRunner]:
+        """One that is idle, or a new one."""
+        holder = self._idle.pop() if self._idle else await self._hold()
+        try:
+            yield holder
+        except BaseException:
+            holder.done.set()
+            raise
+        if holder.lost:
+            holder.done.set()
+            await holder.closed.wait()
+        else:
+            self._idle.append(holder)
+
+    async def _hold(self) -> "_Holder":
+        holder = _Holder()
+        await self._holders.start(holder.hold, self._open_sandbox)
+        return holder
+
+
+class _Holder:
+    """Keeps one sandbox open, in a task of its own, and notices when it is lost."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self.done = anyio.Event()
+        self.closed = anyio.Event()
+        self._sandbox: ProgramRunner | None = None
+
+    async def hold(self, open_sandbox: OpenSandbox, *, task_status: TaskStatus[None]) -> None:
+        try:
+            async with open_sandbox() as self._sandbox:
+                task_status.started()
+                await self.done.wait()
+        except (SandboxError, InvalidInput):
+            if self._sandbox is None:
+                raise
+            logger.info("A sandbox could not be closed", exc_info=True)
+        finally:
+            self.closed.set()
+
+    async def run_program(self, program: Program) -> ProgramResult:
+        assert self._sandbox is not None
+        try:
+            return await self._sandbox.run_program(program)
+        except SandboxUnavailable:
+            self.lost = True
+            raise
 
 
 @dataclass(slots=True)
@@ -77,6 +170,7 @@ class _Queue:
         self._again: deque[_Task] = deque()
         self._running = 0
         self._changed = anyio.Condition()
+        self.all_ended = anyio.Event()
 
     async def take(self) -> _Task | None:
         """The next program; None when all have ended."""
@@ -87,6 +181,7 @@ class _Queue:
                     self._running += 1
                     return task
                 if not self._running:
+                    self.all_ended.set()
                     return None
                 await self._changed.wait()
 
@@ -104,10 +199,16 @@ class _Queue:
 
 
 async def _serve(
-    queue: _Queue, open_sandbox: OpenSandbox, lanes: int, results: ObjectSendStream[Ran]
+    queue: _Queue,
+    open_sandbox: OpenSandbox,
+    lanes: int,
+    results: ObjectSendStream[Ran],
+    delay_seconds: float,
 ) -> None:
     """Keep one sandbox busy, replacing it when it is lost."""
     async with results:
+        with anyio.move_on_after(delay_seconds):
+            await queue.all_ended.wait()
         while (task := await queue.take()) is not None:
             try:
                 async with open_sandbox() as sandbox:

@@ -1,5 +1,6 @@
 """The engine behind the workflows: every program ends once, whatever happens to sandboxes."""
 
+import gc
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 
@@ -87,7 +88,7 @@ async def collect(
     found: dict[str, programs.Ran] = {}
     with anyio.fail_after(10):
         async with programs.run(
-            wanted, machine.sandbox, sandboxes=sandboxes, lanes=lanes
+            wanted, machine.sandbox, sandboxes=sandboxes, lanes=lanes, ramp_seconds=0
         ) as results:
             async for ran in results:
                 assert ran.program.id not in found
@@ -188,7 +189,9 @@ async def test_programs_are_read_only_as_fast_as_results_are_taken() -> None:
 
     machine = Machine()
     with anyio.fail_after(10):
-        async with programs.run(lazily(), machine.sandbox, sandboxes=2, lanes=2) as results:
+        async with programs.run(
+            lazily(), machine.sandbox, sandboxes=2, lanes=2, ramp_seconds=0
+        ) as results:
             async for _ in results:
                 break
             for _ in range(100):
@@ -210,3 +213,96 @@ async def test_leaving_early_stops_what_runs() -> None:
 
     assert machine.open == 0
     assert len(machine.runs) == 3
+
+
+async def test_further_sandboxes_are_opened_only_for_work_that_lasts() -> None:
+    """Opening one can cost more than a few programs; the results do not wait for those that never come."""
+    machine = Machine()
+
+    async with programs.run(
+        squares(20), machine.sandbox, sandboxes=3, lanes=2, ramp_seconds=3600
+    ) as results:
+        with anyio.fail_after(10):
+            found = {ran.program.id: ran async for ran in results}
+
+    assert values(found) == {str(n): str(n**2) for n in range(20)}
+    assert machine.opened == 1
+
+
+async def test_kept_sandboxes_serve_one_run_after_another() -> None:
+    """They are closed when they are lost, when others are wanted, and at the end."""
+    machine = Machine(lose={5: True})
+
+    with anyio.fail_after(10):
+        async with programs.Kept(machine.sandbox) as kept:
+            opened = [await _run_kept(machine, kept) for _ in range(3)]
+            kept.renew()
+            opened.append(await _run_kept(machine, kept))
+
+    assert opened == [(1, 1), (2, 1), (2, 1), (3, 1)]
+    assert machine.open == 0
+
+
+async def _run_kept(machine: Machine, kept: programs.Kept) -> tuple[int, int]:
+    async with programs.run(squares(4), kept.open, lanes=1) as results:
+        found = {ran.program.id: ran async for ran in results}
+    assert values(found) == {str(n): str(n**2) for n in range(4)}
+    return machine.opened, machine.open
+
+
+async def test_kept_sandboxes_that_cannot_be_opened_say_why() -> None:
+    """As without keeping, and the next run tries again."""
+    machine = Machine()
+    machine.refuse = SandboxBusy("the team is full")
+
+    with anyio.fail_after(10):
+        async with programs.Kept(machine.sandbox) as kept:
+            async with programs.run(squares(2), kept.open) as results:
+                refused = [ran.error async for ran in results]
+            machine.refuse = None
+            opened = await _run_kept(machine, kept)
+
+    assert refused == ["the team is full"] * 2
+    assert opened == (1, 1)
+    assert machine.open == 0
+
+
+async def test_leaving_early_closes_what_was_kept() -> None:
+    """By an exception too."""
+    machine = Machine()
+
+    async def fail() -> None:
+        async with programs.Kept(machine.sandbox) as kept:
+            await _run_kept(machine, kept)
+            raise LookupError
+
+    with anyio.fail_after(10), pytest.raises(LookupError):
+        await fail()
+
+    assert machine.open == 0
+
+
+async def test_nothing_is_kept_of_a_program_whose_result_was_taken() -> None:
+    """So that a hundred thousand need the memory of a few."""
+    machine = Machine()
+    machine.runs = _Forgetful()
+    wanted = (Program(str(n), (Cell("1"),)) for n in range(3000))
+    objects: list[int] = []
+
+    async with programs.run(
+        wanted, machine.sandbox, sandboxes=3, lanes=2, ramp_seconds=0
+    ) as results:
+        async for ran in results:
+            if ran.program.id in {"500", "2500"}:
+                gc.collect()
+                objects.append(len(gc.get_objects()))
+
+    assert len(objects) == 2
+    assert objects[1] - objects[0] < 200
+
+
+class _Forgetful(list[str]):
+    """A record of runs that keeps none."""
+
+    def append(self, item: str) -> None:
+        """Forget it."""

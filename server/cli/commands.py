@@ -17,6 +17,7 @@ import click
 from ..sandbox import InvalidInput
 from ..settings import OPTIONS, Settings, read_settings
 from .ending import EXIT_CODES, PASSED, exit_code
+from .snippets_flags import snippets_flags
 
 _LANGUAGES = {
     ".py": "python",
@@ -123,20 +124,7 @@ def run(settings: Settings, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("paths", nargs=-1, required=True)
-@click.option("--mode", default="auto", show_default=True,
-              type=click.Choice(["auto", "isolated", "page"]),
-              help="What may run before a snippet: what it needs, what its author says, all.")  # fmt: skip
-@click.option("-t", "--timeout", "timeout", default=30.0, show_default=True, help="Seconds a snippet.",
-              type=click.FloatRange(0, 600, min_open=True))  # fmt: skip
-@click.option("-p", "--package", "added", multiple=True, help="A requirement to add; repeatable.")
-@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
-@click.option("--setup", type=click.File("r", encoding="utf-8"),
-              help="File with Python to run before every Python snippet.")  # fmt: skip
-@click.option("--skip", multiple=True, metavar="PATTERN", help="FILES or FILE:LINE; repeatable.")
-@click.option("--on-errored", type=click.Choice(["fail", "pass"]), default="fail", show_default=True,
-              help="What it means if a sandbox fails; it is printed always.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON.")
+@snippets_flags
 @with_settings
 def snippets(settings: Settings, **given: Any) -> int:
     """Run the examples in documentation: PATHS are files, folders or quoted patterns.
@@ -144,24 +132,11 @@ def snippets(settings: Settings, **given: Any) -> int:
     Exit code 0 only if nothing failed and something passed; 1 failed, 2 bad usage or input, 3 errored
     (a sandbox failed), 4 skipped (nothing could be judged).
     """
-    from .snippets import validate
+    from .snippets import Wanted, validate
 
-    return EXIT_CODES[
-        _in_event_loop(
-            lambda: validate(
-                settings,
-                paths=given["paths"],
-                mode=given["mode"],
-                packages=given["added"],
-                env=dict(_pair(item) for item in given["env"]),
-                setup=_read(given["setup"]) if given["setup"] else "",
-                skip=given["skip"],
-                timeout_seconds=given["timeout"],
-                as_json=given["as_json"],
-                ignore_errored=given["on_errored"] == "pass",
-            )
-        )
-    ]
+    given["env"] = dict(_pair(item) for item in given["env"])
+    given["setup"] = _read(given["setup"]) if given["setup"] else ""
+    return EXIT_CODES[_in_event_loop(lambda: validate(settings, Wanted(**given)))]
 
 
 @cli.command()

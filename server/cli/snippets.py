@@ -1,67 +1,171 @@
-"""`proofbox snippets`: validate documentation, with a line of progress and an exit code for CI."""
+"""`proofbox snippets`: validate documentation, with a progress bar and an exit code for CI."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from ...tools._verdict import Verdict
-from ...tools.validate_snippets.choices import Mode
-from ...tools.validate_snippets.report import SnippetsReport, render
+from ...tools.validate_snippets import baseline
+from ...tools.validate_snippets.choices import Mode, Updating
+from ...tools.validate_snippets.junit import to_junit
+from ...tools.validate_snippets.report import SnippetsReport, render, verdict_of
 from ...tools.validate_snippets.request import SnippetsRequest
 from ...tools.validate_snippets.run import run
 from ..app import open_app
+from ..sandbox import InvalidInput
 from ..settings import Settings
 
 
-async def validate(
-    settings: Settings,
-    *,
-    paths: tuple[str, ...],
-    mode: str,
-    packages: tuple[str, ...],
-    env: Mapping[str, str],
-    setup: str,
-    skip: tuple[str, ...],
-    timeout_seconds: float,
-    as_json: bool,
-    ignore_errored: bool,
-) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The flags, as `snippets_flags` has them. `setup` is the code."""
+
+    paths: tuple[str, ...]
+    mode: str
+    timeout_seconds: float
+    added: tuple[str, ...]
+    env: Mapping[str, str]
+    setup: str
+    skip: tuple[str, ...]
+    normalise: tuple[tuple[str, str], ...]
+    show_diff: bool
+    update: bool
+    baseline: str | None
+    write_baseline: bool
+    on_errored: str
+    junit: str | None
+    as_json: bool
+
+    @property
+    def request(self) -> SnippetsRequest:
+        """What is to be validated."""
+        updating: Updating = "write" if self.update else "patch" if self.show_diff else "no"
+        return SnippetsRequest(
+            paths=self.paths,
+            mode=cast(Mode, self.mode),
+            packages=self.added,
+            env=self.env,
+            setup=self.setup,
+            skip=self.skip,
+            normalise=dict(self.normalise),
+            update=updating,
+            timeout_seconds=self.timeout_seconds,
+        )
+
+
+async def validate(settings: Settings, wanted: Wanted) -> Verdict:
     """Validate and print the report; the verdict that the exit code tells.
 
-    With `ignore_errored`, what errored does not count, but something must still have passed.
-
     Raises:
-        InvalidInput: it could not be tried.
+        UsageError, InvalidInput: it could not be tried.
         SandboxError: there was no sandbox to try it in.
     """
-    request = SnippetsRequest(
-        paths=paths,
-        mode=cast(Mode, mode),
-        packages=packages,
-        env=env,
-        setup=setup,
-        skip=skip,
-        timeout_seconds=timeout_seconds,
-    )
-    line = _Line()
-    async with open_app(settings, on_progress=line.say, roots=_roots(paths)) as app:
-        report = await run(app, "local", request, line.count)
-    line.end()
-    if as_json:
-        click.echo(report.model_dump_json(exclude_defaults=True, indent=2))
+    _check(wanted)
+    known = _known(wanted)
+    bar = _Bar()
+    async with open_app(settings, on_progress=bar.say, roots=_roots(wanted.paths)) as app:
+        report = await run(app, "local", wanted.request, bar.count)
+    bar.end()
+    compared = baseline.Compared()
+    if wanted.baseline is not None:
+        if wanted.write_baseline:
+            known = baseline.of(report, known)
+            baseline.write(Path(wanted.baseline), known)
+        compared = baseline.compare(known, report)
+    _print(report, wanted, compared)
+    verdict = told(report, compared, on_errored=wanted.on_errored)
+    if verdict != report.verdict:
+        click.echo(f"what counts: {verdict}", err=wanted.as_json or wanted.show_diff)
+    if wanted.junit is not None:
+        _write(Path(wanted.junit), to_junit(report, compared.known, compared.stale))
+    return verdict
+
+
+def told(report: SnippetsReport, compared: baseline.Compared, *, on_errored: str) -> Verdict:
+    """The verdict on what counts: not known failures, and errors of sandboxes only if they are to."""
+    counting: list[Verdict] = []
+    for file in report.files:
+        if not file.results:
+            counting.append(file.verdict)
+        for result in file.results:
+            if (file.file, result.snippet_index) not in compared.known:
+                counting.append(result.verdict)
+    verdict = verdict_of(counting)
+    if verdict == "errored" and on_errored == "pass" and "passed" in counting:
+        verdict = "passed"
+    return "failed" if compared.stale and verdict in {"passed", "skipped"} else verdict
+
+
+def _check(wanted: Wanted) -> None:
+    if wanted.write_baseline and wanted.baseline is None:
+        raise click.UsageError("--write-baseline needs --baseline, the file to write.")
+    if wanted.show_diff and wanted.as_json:
+        raise click.UsageError("Give --diff or --json; the JSON of --update has the patches.")
+    if wanted.junit is not None and not Path(wanted.junit).absolute().parent.is_dir():
+        raise click.UsageError(f"--junit: there is no folder for {wanted.junit}.")
+
+
+def _known(wanted: Wanted) -> baseline.Baseline:
+    if wanted.baseline is None:
+        return baseline.Baseline()
+    file = Path(wanted.baseline)
+    if wanted.write_baseline and not file.exists():
+        return baseline.Baseline()
+    return baseline.read(file)
+
+
+def _print(report: SnippetsReport, wanted: Wanted, compared: baseline.Compared) -> None:
+    if wanted.as_json:
+        facts: dict[str, Any] = report.model_dump(mode="json", exclude_defaults=True)
+        if wanted.baseline is not None:
+            known = [{"file": file, "snippet_index": n} for file, n in sorted(compared.known)]
+            facts["baseline"] = {"known": known, "stale": list(compared.stale)}
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    elif wanted.show_diff:
+        click.echo("".join(file.patch for file in report.files), nl=False)
+        click.echo(render(_without_patches(report), passed=False), err=True)
     else:
-        click.echo(render(report))
-    return _told(report) if ignore_errored else report.verdict
+        click.echo(render(report, passed=False))
+    for line in _remarks(report, wanted, compared):
+        click.echo(line, err=wanted.as_json or wanted.show_diff)
 
 
-def _told(report: SnippetsReport) -> Verdict:
-    if report.verdict == "errored" and report.valid_snippets:
-        return "passed"
-    return report.verdict
+def _remarks(report: SnippetsReport, wanted: Wanted, compared: baseline.Compared) -> list[str]:
+    lines = list(compared.stale)
+    if compared.known:
+        count = len(compared.known)
+        lines.append(
+            f"{count} of the failures {'are' if count > 1 else 'is'} known by the baseline"
+        )
+    if wanted.write_baseline:
+        lines.append(f"the failures of this run are in {wanted.baseline} now")
+    verdicts = [result.verdict for file in report.files for result in file.results]
+    verdicts += [file.verdict for file in report.files if not file.results]
+    if errored := verdicts.count("errored"):
+        counts = "do not count" if wanted.on_errored == "pass" else "count as failures"
+        lines.append(f"{errored} errored: they {counts} (--on-errored={wanted.on_errored})")
+    if wanted.update and (written := sum(file.written for file in report.files)):
+        files = "1 file" if written == 1 else f"{written} files"
+        lines.append(f"outputs were updated in {files}; run again to check them")
+    return lines
+
+
+def _without_patches(report: SnippetsReport) -> SnippetsReport:
+    files = [file.model_copy(update={"patch": ""}) for file in report.files]
+    return report.model_copy(update={"files": files})
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _roots(paths: tuple[str, ...]) -> tuple[Path, ...]:
@@ -71,11 +175,12 @@ def _roots(paths: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([Path.cwd(), *(path for path in folders if path.is_dir())]))
 
 
-class _Line:
-    """One line on stderr that is rewritten; nothing where nobody looks."""
+class _Bar:
+    """A progress bar on stderr; nothing where nobody looks."""
 
     def __init__(self) -> None:
-        self._shown = False
+        self._bar: Any = None
+        self._done = 0
 
     def say(self, line: str) -> None:
         """A line of its own."""
@@ -84,12 +189,17 @@ class _Line:
 
     def count(self, done: int, total: int) -> None:
         """How far it is."""
-        if sys.stderr.isatty():
-            self._shown = True
-            click.echo(f"\r{done} of {total} snippets", nl=False, err=True)
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = click.progressbar(length=total, label="snippets", file=sys.stderr)
+            self._bar.__enter__()
+            self._bar.update(self._done)
+        self._bar.update(done - self._done)
+        self._done = done
 
     def end(self) -> None:
         """Leave what follows a line of its own."""
-        if self._shown:
-            click.echo(err=True)
-        self._shown = False
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+        self._bar = None

@@ -177,8 +177,10 @@ def _sentence(files: list[FileReport], results: list[SnippetReport]) -> str:
     return f"{len(results)} snippet{'s' if len(results) != 1 else ''} in {where}: {said}."
 
 
-def render(report: SnippetsReport) -> str:
-    """The report as text: what failed with its place and cause, then counts of the rest."""
+def render(report: SnippetsReport, *, passed: bool = True) -> str:
+    """The report as text: what failed with its place and cause, then the rest, without what `passed`
+    where that is not wanted.
+    """
     python = f" (Python {report.python}, {report.duration_seconds:.3g} s)" if report.python else ""
     lines = [f"{report.verdict}: {report.reason}{python}"]
     for file in report.files:
@@ -186,7 +188,7 @@ def render(report: SnippetsReport) -> str:
         lines += [f"{problem}" for problem in file.problems]
         for result in file.results:
             lines += _lines(file.file, result) if result.verdict != "passed" else []
-        lines += _passed(file)
+        lines += _passed(file) if passed else []
         lines += _update(file)
     if empty := [file.file for file in report.files if _is_empty(file)]:
         names = ", ".join(empty[:10]) + (", ..." if len(empty) > 10 else "")

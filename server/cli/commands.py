@@ -17,6 +17,7 @@ import click
 from ..sandbox import InvalidInput
 from ..settings import OPTIONS, Settings, read_settings
 from .ending import EXIT_CODES, PASSED, exit_code
+from .tests_flags import tests_flags
 from .snippets_flags import snippets_flags
 
 _LANGUAGES = {
@@ -137,6 +138,21 @@ def snippets(settings: Settings, **given: Any) -> int:
     given["env"] = dict(_pair(item) for item in given["env"])
     given["setup"] = _read(given["setup"]) if given["setup"] else ""
     return EXIT_CODES[_in_event_loop(lambda: validate(settings, Wanted(**given)))]
+
+
+@cli.command()
+@tests_flags
+@with_settings
+def tests(settings: Settings, **given: Any) -> int:
+    """Run tests and say which are worth keeping: PATHS are files or folders of one project, sources and tests.
+
+    Exit code 0 only if something was collected and every test is to be kept; 1 failed, 2 bad usage or
+    input, 3 errored (a sandbox failed), 4 skipped (nothing was collected).
+    """
+    from .tests import Wanted, judge
+
+    given["env"] = dict(_pair(item) for item in given["env"])
+    return EXIT_CODES[_in_event_loop(lambda: judge(settings, Wanted(**given)))]
 
 
 @cli.command()

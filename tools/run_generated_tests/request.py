@@ -7,8 +7,6 @@ from typing import Literal
 Mutation = Literal["off", "quick", "thorough"]
 
 PYTHON = r"3\.(?:9|1\d)"
-CPU_SECONDS: Mapping[Mutation, float] = {"off": 0.0, "quick": 20.0, "thorough": 240.0}
-"""CPU time for mutants, in the sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +20,7 @@ class TestsRequest:
         coverage_target: least percentage of lines of the source that the tests must reach.
         python_versions: like `3.12`; empty for the one that sandboxes have.
         repeat: runs of all tests, each in a fresh process and in another order.
+        cpu_seconds: budget of mutation, in the sandbox; None for what the mode has.
         timeout_seconds: for one phase of one test.
     """
 
@@ -36,5 +35,6 @@ class TestsRequest:
     python_versions: tuple[str, ...] = ()
     repeat: int = 3
     mutation: Mutation = "quick"
+    cpu_seconds: float | None = None
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     timeout_seconds: float = 30.0

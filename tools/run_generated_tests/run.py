@@ -18,11 +18,11 @@ from .project import Project
 from .repeats import repeat
 from .report import PythonReport, TestsReport
 from .reporting import Outcome, report_of, version_of
-from .request import CPU_SECONDS, TestsRequest
+from .request import TestsRequest
 from .running import Plan
 from .sandboxes import sandboxes
 from .smells import smells
-from .verdicts import Evidence, Judged, judge, suite_verdict
+from .verdicts import Evidence, judge, suite_verdict
 from .worth import Worth, WorthOptions, weigh
 
 Tell = Callable[[str], None]
@@ -110,7 +110,7 @@ async def _weigh(request: TestsRequest, project: Project, evidence: Evidence, on
     stable = _stable(evidence.repeats.first, evidence)
     options = WorthOptions(
         mutation=request.mutation,
-        cpu_seconds=CPU_SECONDS[request.mutation],
+        cpu_seconds=request.cpu_seconds,
         coverage_target=request.coverage_target,
         env=request.env,
         test_seconds=request.timeout_seconds,
@@ -135,8 +135,3 @@ def _smells(project: Project) -> dict[str, Sequence[Finding]]:
             for name, findings in smells(project, path).items():
                 found[f"{path}::{name}" if name else path] = findings
     return found
-
-
-def kept(judged: Sequence[Judged]) -> list[Judged]:
-    """Those that earned it."""
-    return [one for one in judged if one.verdict == "keep"]

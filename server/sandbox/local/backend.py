@@ -26,6 +26,8 @@ from .sandbox import LocalSandbox
 logger = logging.getLogger(__name__)
 
 _IDLE_JAILS_KEPT = 2
+# What makes plots readable as data; there is none for Python 3.9.
+_NEEDS_NEWER = {"e2b-charts"}
 _SESSION_PRELOAD = (
     "numpy",
     "pandas",
@@ -121,11 +123,13 @@ class LocalBackend:
 
     async def _environment(self, request: SandboxRequest) -> Environment:
         host.find_bwrap()  # without it, building an environment would be a waste
-        interpreter = None
+        interpreter, packages = None, self._packages
         if request.python:
             interpreter = await anyio.to_thread.run_sync(interpreters.with_version, request.python)
+        if request.python == "3.9":
+            packages = tuple(name for name in packages if name not in _NEEDS_NEWER)
         return await environments.ensure(
-            (*self._packages, *request.packages),
+            (*packages, *request.packages),
             cache_dir=self._cache_dir,
             interpreter=interpreter,
             on_progress=self._on_progress,

@@ -1,0 +1,47 @@
+"""The flags of `proofbox tests`, apart from what it does, which takes long to import."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+FLAGS = (
+    click.argument("paths", nargs=-1, required=True),
+    click.option("--repeat", default=3, show_default=True, type=click.IntRange(1, 10),
+                 help="Runs of all tests, each in another order and a fresh process."),
+    click.option("--coverage-target", type=click.FloatRange(0, 100), metavar="PERCENT",
+                 help="What the tests must run of the source."),
+    click.option("--mutation", default="quick", show_default=True,
+                 type=click.Choice(["off", "quick", "thorough"]),
+                 help="How many small faults to put into the source."),
+    click.option("--mutation-seconds", type=click.FloatRange(0, 3600, min_open=True),
+                 help="CPU time for --mutation."),
+    click.option("--python", "python_versions", multiple=True, metavar="VERSION",
+                 help="Like 3.12; repeatable. Default: the one of proofbox."),
+    click.option("-p", "--package", "added", multiple=True,
+                 help="A requirement to install; repeatable. Default: what the project's manifest says."),
+    click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable."),
+    click.option("-t", "--timeout", "timeout_seconds", default=30.0, show_default=True,
+                 help="Seconds a phase of a test.", type=click.FloatRange(0, 300, min_open=True)),
+    click.option("--generate", is_flag=True, help="Have a model write the tests; PATHS are sources."),
+    click.option("--model", default="anthropic:claude-sonnet-5-5", show_default=True,
+                 help="For --generate: provider:model."),
+    click.option("--max-attempts", default=3, show_default=True, type=click.IntRange(1, 5),
+                 help="For --generate."),
+    click.option("--max-usd", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+                 help="For --generate: never spend more."),
+    click.option("--write", type=click.Path(dir_okay=False), metavar="FILE",
+                 help="For --generate: write the tests to keep to this file, which must not exist."),
+    click.option("--junit", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
+                 help="Write the report as JUnit XML too."),
+    click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+)  # fmt: skip
+
+
+def tests_flags(command: Command) -> Command:
+    """Give a command these flags."""
+    for flag in reversed(FLAGS):
+        command = flag(command)
+    return command

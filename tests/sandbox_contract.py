@@ -730,6 +730,28 @@ async def test_bash_keeps_its_state_and_reports_status(sandbox: Sandbox) -> None
 
 
 @pytest.mark.slow
+async def test_a_bash_that_exits_is_a_success_only_at_the_end_of_its_code(sandbox: Sandbox) -> None:
+    """There `exit` says how it went, and bash lives on; behind any other something did not run."""
+
+    async def run(code: str) -> Execution:
+        return await sandbox.run_code(code, language="bash", timeout=PATIENCE)
+
+    with anyio.fail_after(3 * PATIENCE):
+        well = await run("kept=yes\nif true; then exit 0; else exit 1; fi")
+        badly = await run('echo "$kept"\nexit 3')
+        early = [await run(code) for code in ("exit 0\necho never", "exit 3\necho never")]
+        after = await run('echo "$kept."')
+
+    assert (well.outcome, well.state_lost) == ("completed", False)
+    assert (badly.outcome, badly.stdout.text, badly.state_lost) == ("raised", "yes\n", False)
+    assert badly.error is not None
+    assert badly.error.value == "exit status 3"
+    assert [(each.outcome, each.state_lost) for each in early] == [("exited", True)] * 2
+    assert "never" not in "".join(each.stdout.text for each in early)
+    assert (after.outcome, after.stdout.text) == ("completed", ".\n")
+
+
+@pytest.mark.slow
 async def test_javascript_keeps_its_state(sandbox: Sandbox, backend: Backend) -> None:
     """Where a backend has JavaScript, globals persist and errors are `raised`."""
     if "javascript" not in backend.languages:

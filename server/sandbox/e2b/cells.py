@@ -7,6 +7,7 @@ only a kernel that has answered gets the next cell.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -39,7 +40,10 @@ _NOTHING = {
     "bash": "true",
 }
 
-Ended = Literal["itself", "deadline", "flood"]
+# A variable that bash has as long as it is the same bash.
+_MARK = "__proofbox_mark"
+
+Ended = Literal["itself", "deadline", "flood", "exit"]
 
 
 @dataclass
@@ -74,12 +78,21 @@ class Kernel:
         self._prepare = prepare
         self._unsettled_since: float | None = None
         self._lost = False
+        self._mark = ""
 
     async def run(self, code: str, seconds: float, recorder: Recorder) -> Cell:
         """Run a cell; after `seconds` stop it, and after a flood of output.
 
         Cancelling this stops the cell, and waits a few seconds until the kernel answers again.
         """
+        if self._language == "bash" and not self._mark:
+            await self._set_mark()
+        cell = await self._run(code, seconds, recorder)
+        if self._mark and cell.ended == "itself" and not await self._has_mark():
+            self._lost, self._mark, cell.ended = True, "", "exit"
+        return cell
+
+    async def _run(self, code: str, seconds: float, recorder: Recorder) -> Cell:
         if self._unsettled_since is not None:
             await self._settle(Progress())
         self._unsettled_since = time.monotonic()
@@ -95,6 +108,18 @@ class Kernel:
             await self._settle(Progress(begun=True))
         return cell
 
+    async def _set_mark(self) -> None:
+        """The bash kernel starts a new bash when code has ended the old one, whatever its status was, and
+        reports success.
+        """
+        mark = secrets.token_hex(8)
+        await self.restore(f"{_MARK}={mark}")
+        self._mark = mark
+
+    async def _has_mark(self) -> bool:
+        cell = await self._run(f'[ "${_MARK}" = {self._mark} ]', 10, Recorder(4096, None))
+        return cell.ended == "itself" and cell.error is None
+
     def take_lost(self) -> bool:
         """Whether the kernel was replaced since the last time this was asked."""
         lost, self._lost = self._lost, False
@@ -102,7 +127,7 @@ class Kernel:
 
     async def died(self) -> None:
         """To be called when the server said that the kernel died: waits for the new one."""
-        self._lost = True
+        self._lost, self._mark = True, ""
         if await self._answers(_RESTART_SECONDS, Progress(begun=True)):
             await self._prepare()
         else:
@@ -110,7 +135,7 @@ class Kernel:
 
     async def restore(self, code: str) -> None:
         """Run a cell of our own; raises SandboxUnavailable if it does not end well."""
-        cell = await self.run(code, 10, Recorder(4096, None))
+        cell = await self._run(code, 10, Recorder(4096, None))
         if cell.ended != "itself" or cell.error is not None:
             raise SandboxUnavailable(
                 "The interpreter in the E2B sandbox does not do what proofbox asks. Start a new session."
@@ -179,7 +204,7 @@ class Kernel:
         return False
 
     async def _restart(self, progress: Progress) -> None:
-        self._lost = True
+        self._lost, self._mark = True, ""
         with (
             translated("restart the interpreter", progress),
             anyio.move_on_after(_RESTART_SECONDS),

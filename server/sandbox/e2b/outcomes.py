@@ -60,6 +60,8 @@ def _outcome(
         return "output_limit", (
             f"The code was stopped because it printed over {FLOOD} times what is kept."
         )
+    if cell.ended == "exit":
+        return "exited", "The code ended its own interpreter before its end."
     if kernel_ended(cell):
         if memory:
             return "out_of_memory", "The code was killed because the sandbox ran out of memory."

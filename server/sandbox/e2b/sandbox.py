@@ -20,6 +20,7 @@ from ..base import (
     Program,
     ProgramResult,
 )
+from ..bash import exit_as_status
 from ..driving import programs
 from ..errors import InvalidInput, SandboxBusy, SandboxError, SandboxUnavailable
 from . import environ, guest, transfers
@@ -98,8 +99,7 @@ class E2BSandbox:
             if before:
                 await kernel.restore(before)
             recorder = Recorder(self._limits.output_bytes, on_output)
-            counted = _with_leading_lines(code) if language == "python" else code
-            cell = await self._run(kernel, counted, timeout, recorder, after)
+            cell = await self._run(kernel, _prepared(code, language), timeout, recorder, after)
             memory = await self._died(kernel) if kernel_ended(cell) else False
             return execution_of(
                 cell, recorder, language, timeout=timeout, lost=kernel.take_lost(), memory=memory
@@ -295,6 +295,16 @@ async def _quietly(awaitable: Awaitable[None]) -> None:
         await awaitable
     except SandboxError:
         logger.warning("Environment variables of a cancelled call could not be restored")
+
+
+def _prepared(code: str, language: str) -> str:
+    match language:
+        case "python":
+            return _with_leading_lines(code)
+        case "bash":
+            return exit_as_status(code)
+        case _:
+            return code
 
 
 def _with_leading_lines(code: str) -> str:

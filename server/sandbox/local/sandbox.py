@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 
 from ..base import CommandResult, Execution, FileInfo, OnOutput, Program, ProgramResult
+from ..bash import exit_as_status
 from ..driving import answers, programs
 from ..driving.connection import LOST, Call, Connection, check_environment, encode_code
 from ..errors import InvalidInput, SandboxUnavailable
@@ -100,6 +101,7 @@ class LocalSandbox:
             "timeout": timeout,
             "list": self._ahead.wanted(),
         }
+        code = exit_as_status(code) if language == "bash" else code
         call, message, _ = await self._request(request, encode_code(code), timeout, on_output)
         self._ahead.keep(message.get("entries"))
         return answers.execution(

@@ -1,12 +1,14 @@
 """Kernels for bash and JavaScript: a long-lived process behind Jupyter's protocol.
 
-As with E2B's bash kernel, a non-zero status is an error without a name.
+As with E2B's bash kernel, a non-zero status is an error without a name, and a bash that has ended is a
+success: there is a new one, and it says so on stdout.
 """
 
 # pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
 # pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 # pyright: reportOptionalSubscript=false
 
+import fcntl
 import json
 import os
 import selectors
@@ -49,8 +51,9 @@ class ProcessKernel(Kernel):
         down, self.requests = os.pipe()
         self.answers, up = os.pipe()
         renumber = "import os,sys; a,b=map(int,sys.argv[1:3]); os.dup2(a,3); os.dup2(b,4); os.execvp(sys.argv[3],sys.argv[3:])"
-        # Two above the numbers that are wanted, so that neither overwrites the other.
-        down, up = os.dup(os.dup(down)), os.dup(os.dup(up))
+        # Above the numbers that are wanted, so that neither overwrites the other; and no third one of
+        # either, since it would hide that the child has ended.
+        down, up = self.moved(down), self.moved(up)
         self.child = subprocess.Popen(
             [sys.executable, "-c", renumber, str(down), str(up), *COMMANDS[LANGUAGE]],
             pass_fds=(down, up),
@@ -60,6 +63,12 @@ class ProcessKernel(Kernel):
         )
         os.close(down)
         os.close(up)
+
+    @staticmethod
+    def moved(descriptor):
+        above = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+        os.close(descriptor)
+        return above
 
     def do_execute(
         self, code, silent, store_history=True, user_expressions=None, allow_stdin=False, **_
@@ -102,6 +111,14 @@ class ProcessKernel(Kernel):
         self.send_response(self.iopub_socket, "error", content)
         return {"status": "error", "execution_count": self.execution_count, **content}
 
+    def ended(self):
+        if LANGUAGE != "bash":
+            return '{"error": "Exit", "value": "", "stack": ""}'
+        said = {"name": "stdout", "text": "Restarting Bash"}
+        self.send_response(self.iopub_socket, "stream", said)
+        self.begin()
+        return "0"
+
     def pump(self):
         """Pass output on until the child answers, and what it wrote before that."""
         answer = b""
@@ -126,11 +143,7 @@ class ProcessKernel(Kernel):
                 if any(key.data is None for key, _ in ready):
                     data = os.read(self.answers, 65536)
                     if not data:
-                        return (
-                            "129"
-                            if LANGUAGE == "bash"
-                            else '{"error": "Exit", "value": "", "stack": ""}'
-                        )
+                        return self.ended()
                     answer += data
 
 

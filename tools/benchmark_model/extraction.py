@@ -59,14 +59,15 @@ def extract(answer: str, task: Task, kind: AnswerKind = "reply") -> Extraction:
         trail.add("the answer is empty")
         return Extraction("", "", tuple(trail.steps))
     if kind == "program":
-        strict = text
-        trail.add("took the whole answer as a program")
+        # Whoever recorded it ran it where the prompt's imports had been made.
+        strict, given = with_imports(text, task, lenient=False)
+        trail.add(f"took the whole answer as a program{given and f', after {given}'}")
     elif kind == "completion":
         strict = glued(task.prompt, text)
         trail.add("put the prompt before the answer, as it is")
     else:
         strict = _of_reply(text, task, trail)
-    lenient, added = with_imports(strict, task) if task.language == "python" else (strict, "")
+    lenient, added = with_imports(strict, task, lenient=True) if task.language == "python" else (strict, "")
     if added:
         trail.add(f"lenient: added {added}")
     return Extraction(strict, lenient, tuple(trail.steps))

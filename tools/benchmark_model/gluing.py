@@ -29,18 +29,21 @@ def indented(body: str, prompt: str) -> str:
     return textwrap.indent(textwrap.dedent(body), wanted) + "\n"
 
 
-def with_imports(strict: str, task: Task) -> tuple[str, str]:
+def with_imports(strict: str, task: Task, *, lenient: bool) -> tuple[str, str]:
     """The program with what it takes for given (usual imports, and what the prompt had before it), and what
-    was added, in short.
+    was added, in short. Without `lenient`, only imports of the prompt.
     """
     code = parse(strict)
     if code is None or not code.missing:
         return strict, ""
     missing = set(code.missing)
     added: list[str] = []
-    for text in (task.prompt if task.kind == "completion" else "", task.header):
+    prompt = task.prompt if task.kind == "completion" and task.language == "python" else ""
+    for text in (prompt, task.header if lenient else ""):
         source = parse(text) or parse_beginning(text)
         for node in source.tree.body if source else []:
+            if not lenient and not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
             names = set(bound_by(node)) - {task.entry_point}
             if names & missing or ("*" in names and missing):
                 added.append(ast.unparse(node))

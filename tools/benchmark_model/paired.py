@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from . import student
 from .estimates import LEVEL
 
+SIGNIFICANT = 1 - LEVEL
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -103,7 +105,7 @@ def sentence(first: str, second: str, apart: Difference, p: float) -> str:
         f"{apart.only_first} of {apart.tasks} tasks only the first solves, {apart.only_second} only the"
         f" second; p = {p:.2g}"
     )
-    if p >= 1 - LEVEL:
+    if p >= SIGNIFICANT:
         return f"The data do not separate {first} from {second}: {points}; {evidence}."
     better, worse = (first, second) if apart.value > 0 else (second, first)
     return f"The data separate them: {better} is better than {worse}: {first} has {points}; {evidence}."

@@ -1,0 +1,66 @@
+"""The budget: what may be spent is set aside before a question is asked, so it is never exceeded."""
+
+from dataclasses import dataclass
+
+from .providers.base import Tokens
+from .providers.prices import Price
+
+# English and code have about four characters a token; other text has fewer.
+CHARACTERS_A_TOKEN = 3.5
+# What a solution of a small task takes, where no model has shown what it needs.
+USUAL_ANSWER_TOKENS = 350
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one or more answers cost. `usd` is 0 where the price is not known."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+
+def estimated_tokens(prompt: str) -> int:
+    """About how many tokens a prompt has."""
+    return round(len(prompt) / CHARACTERS_A_TOKEN) + 8
+
+
+def worst(prompt: str, max_tokens: int, price: Price) -> Charge:
+    """The most that a question can cost: it takes all the tokens it may."""
+    # Estimates of the prompt are rough, and this must not be too low.
+    tokens = Tokens(2 * estimated_tokens(prompt), max_tokens)
+    return Charge(price.of(tokens) or 0.0, tokens.all)
+
+
+@dataclass(slots=True)
+class Budget:
+    """What a run may spend, None without a limit, and what it spent and has set aside."""
+
+    usd: float | None = None
+    tokens: int | None = None
+    spent: Charge = Charge()
+    _aside: Charge = Charge()
+
+    def set_aside(self, most: Charge) -> bool:
+        """Whether there is room for a question; then it is set aside."""
+        usd = self.spent.usd + self._aside.usd + most.usd
+        tokens = self.spent.tokens + self._aside.tokens + most.tokens
+        if (self.usd is not None and usd > self.usd) or (
+            self.tokens is not None and tokens > self.tokens
+        ):
+            return False
+        self._aside = Charge(self._aside.usd + most.usd, self._aside.tokens + most.tokens)
+        return True
+
+    def settle(self, most: Charge, real: Charge) -> None:
+        """Replace what was set aside by what it came to."""
+        self._aside = Charge(self._aside.usd - most.usd, self._aside.tokens - most.tokens)
+        self.spent = Charge(self.spent.usd + real.usd, self.spent.tokens + real.tokens)
+
+    def reason(self) -> str:
+        """Why no more is asked."""
+        limits = [f"${self.usd:,.2f}"] if self.usd is not None else []
+        limits += [f"{self.tokens:,} tokens"] if self.tokens is not None else []
+        return (
+            f"the budget of {' and '.join(limits)} has no room for another answer (${self.spent.usd:,.4f}"
+            f" and {self.spent.tokens:,} tokens were spent)"
+        )

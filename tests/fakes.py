@@ -232,6 +232,7 @@ class FakeBackend:
         self.name: Literal["local", "e2b"] = name
         self.languages = frozenset({"python"})
         self.max_age = max_age
+        self.spread = 1
         self.open = 0
         self.most_open = 0
         self.created: list[FakeSandbox] = []

@@ -372,6 +372,13 @@ class Backend(Protocol):
     @property
     def max_age(self) -> float | None: ...
 
+    @property
+    def spread(self) -> int:
+        """How many sandboxes are worth having at one time for one large piece of work: 1 where all of them
+        share a machine.
+        """
+        ...
+
     async def warm_up(self, request: SandboxRequest) -> None:
         """Do ahead of time what `create` for such a request would do first. Failing is not an error
         here: `create` will say what is wrong.

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -97,12 +97,13 @@ class SessionManager:
         purpose: str = "session",
         shared: bool = True,
         python: str = "",
+        preload: tuple[str, ...] = (),
     ) -> AsyncGenerator[Lease]:
         """Hold a session for one call: a new one, or that of `session_id`.
 
         Calls in one session wait for each other. A new session whose block raises (or is cancelled)
         is closed, because nobody has learnt its handle; an existing one stays for the next call.
-        `packages`, `purpose`, `shared` and `python` describe the sandbox of a new session, as in
+        `packages`, `purpose`, `shared`, `python` and `preload` describe the sandbox of a new session, as in
         `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
 
         Raises:
@@ -114,9 +115,8 @@ class SessionManager:
         if not self._running:
             raise SandboxUnavailable("proofbox is not running; nothing was run.")
         if session_id is None:
-            session = await self._begin(
-                principal, self._request(principal, packages, purpose, shared, python)
-            )
+            request = self._request(principal, packages, purpose, shared, python)
+            session = await self._begin(principal, replace(request, preload=preload))
         else:
             session = self._resume(principal, session_id, packages)
         try:
@@ -142,6 +142,11 @@ class SessionManager:
         session = self._store.find(principal, session_id)
         self._store.end(session)
         await session.gone.wait()
+
+    @property
+    def spread(self) -> int:
+        """How many leases at one time are worth having for one large piece of work. See the port."""
+        return self._backend.spread
 
     def limits_held(self) -> Mapping[str, str]:
         """What holds the limits of the sandboxes that are open. See the port."""

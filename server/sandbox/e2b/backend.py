@@ -15,7 +15,7 @@ from e2b.sandbox.sandbox_api import SandboxNetworkOpts, SandboxQuery
 from e2b_code_interpreter import Context
 
 from ..base import Limits, SandboxRequest
-from ..errors import SandboxError, SandboxRejected, SandboxUnavailable
+from ..errors import InvalidInput, SandboxError, SandboxRejected, SandboxUnavailable
 from . import packages
 from .admission import Admission
 from .bounded import AsyncSandbox
@@ -31,6 +31,8 @@ _CREATE_SECONDS = 60.0
 _BOOT_SECONDS = 20.0
 _CLOSE_SECONDS = 30.0
 _REQUEST_SECONDS = 20.0
+# A fifth of the smallest plan's sandboxes: others have work too.
+_SPREAD = 4
 
 
 class E2BBackend:
@@ -77,6 +79,7 @@ class E2BBackend:
         self._max_age = max_age_seconds
         self._allow_internet = allow_internet
         self._package_hosts = package_hosts
+        self.spread = min(_SPREAD, max_sandboxes)
         self._replica = replica or Replica()
         self._clock = clock
         self._sleep = sleep
@@ -249,6 +252,11 @@ class E2BBackend:
             )
         with translated("start the interpreter"):
             surroundings = await settle_in(sdk, python, _BOOT_SECONDS)
+        if not f"{surroundings.python}.".startswith(f"{request.python}." if request.python else ""):
+            raise InvalidInput(
+                f"Python {request.python} was asked for, and the E2B template has {surroundings.python}. Name "
+                "a template that has it (PROOFBOX_E2B_TEMPLATE), or use the local backend."
+            )
         if wanted:
             await packages.install(sdk, python, surroundings.executable, wanted)
             if not self._allow_internet:

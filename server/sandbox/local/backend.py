@@ -48,6 +48,7 @@ class LocalBackend:
 
     name: Literal["local"] = "local"
     max_age = None
+    spread = 1
 
     def __init__(
         self,

@@ -22,10 +22,12 @@ from pydantic import AnyUrl
 
 from ..tools._artifacts import Artifacts, mime_type_of
 from ..tools._context import App, News, principal
+from ..tools.benchmark_model.tool import benchmark_model
 from ..tools.close_session import close_session
 from ..tools.execute_code import execute_code
 from ..tools.get_job import get_job
 from ..tools.read_artifact import read_artifact, read_whole
+from ..tools.run_generated_tests.tool import run_generated_tests
 from ..tools.validate_snippets.tool import validate_snippets
 from . import schemas
 from .jobs import Jobs
@@ -48,6 +50,8 @@ execute_code runs Python (also bash and JavaScript) and returns a verdict with e
 (nothing ran). Only `passed` is good.
 
 validate_snippets runs every example of a document or of a store of examples and finds the broken ones. \
+run_generated_tests says which tests are worth keeping, and what to mend in the others. \
+benchmark_model measures which model writes code that works, and whether the data separate them. \
 Where that takes long, its answer has a job instead of a verdict: get_job waits for the report.
 
 A call without session_id starts in a fresh sandbox; its result has a session_id. Pass that to keep \
@@ -89,6 +93,24 @@ TOOLS = (
         validate_snippets,
         "Validate snippets",
         _hints(read_only=True, destructive=False, idempotent=True),
+        {"anthropic/maxResultSizeChars": 60_000},
+    ),
+    Registration(
+        run_generated_tests,
+        "Run generated tests",
+        # With generate, a model of a provider is asked.
+        ToolAnnotations(
+            read_only_hint=True, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+        ),
+        {"anthropic/maxResultSizeChars": 60_000},
+    ),
+    Registration(
+        benchmark_model,
+        "Benchmark models",
+        # It asks models of providers, which may cost money.
+        ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True
+        ),
         {"anthropic/maxResultSizeChars": 60_000},
     ),
     Registration(

@@ -43,6 +43,8 @@ async def test_clients_of_both_eras_are_served_until_a_signal_ends_it(
                 assert tools == [
                     "execute_code",
                     "validate_snippets",
+                    "run_generated_tests",
+                    "benchmark_model",
                     "get_job",
                     "read_artifact",
                     "close_session",

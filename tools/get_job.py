@@ -24,11 +24,15 @@ from ._workflow import (
     rest_line,
     told_to,
 )
+from .benchmark_model.tool import BENCHMARK
+from .run_generated_tests.tool import TESTS
 from .validate_snippets.tool import SNIPPETS
 
 logger = logging.getLogger(__name__)
 
-WORKFLOWS: Mapping[str, Workflow[Any]] = {workflow.kind: workflow for workflow in (SNIPPETS,)}
+WORKFLOWS: Mapping[str, Workflow[Any]] = {
+    workflow.kind: workflow for workflow in (SNIPPETS, TESTS, BENCHMARK)
+}
 """The tools whose reports are shown as they show them themselves."""
 
 

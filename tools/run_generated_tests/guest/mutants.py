@@ -87,13 +87,14 @@ class File:
             seen = [_essence(code)]
             for slot, place, name, node in sites(statement):
                 made = self._make(slot, place, name, node)
+                # Numbered before any is left out: what compilers find equal differs between versions.
+                numbers[made.function] = numbers.get(made.function, 0) + 1
                 if place.default is None:
                     essence = self._essence_of(made)
                     if essence is None or essence in seen:
                         continue
                     seen.append(essence)
-                numbers[made.function] = numbers.get(made.function, 0) + 1
-                yield self._numbered(made, numbers[made.function])
+                yield replace(made, id=f"{made.function}:{numbers[made.function]}")
 
     def mutated(self, mutant: Mutant) -> CodeType:
         """The code of the mutant's statement; the tree is as before afterwards.
@@ -168,9 +169,6 @@ class File:
             after=after,
             default=place.default,
         )
-
-    def _numbered(self, mutant: Mutant, number: int) -> Mutant:
-        return replace(mutant, id=f"{mutant.function}:{number}")
 
     def _show(self, slot: Slot, shown: Slot, old: ast.AST, node: ast.AST) -> tuple[str, str]:
         """The line as it is, and as the mutant has it; a longer expression on one line."""

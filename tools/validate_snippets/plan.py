@@ -80,7 +80,8 @@ def plan(
     author = _author(page, snippet)
     first = sources.attempt("author" if author else "alone", author)
     if mode == "page":
-        return (sources.attempt("page", _usable(page, snippet)),)
+        sound = [earlier for earlier in _usable(page, snippet) if earlier not in broken]
+        return (sources.attempt("page", sound),)
     if mode == "isolated":
         return (first,)
     definers = _definers(page, snippet, author, dynamic)
@@ -187,7 +188,7 @@ class _Sources:
         }
 
 
-def _document(page: Sequence[Snippet], snippet: Snippet) -> range:
+def namespace(page: Sequence[Snippet], snippet: Snippet) -> range:
     """Return the indexes of the snippet's namespace, which lie together."""
     start = stop = snippet.index
     while start > 0 and page[start - 1].document == snippet.document:
@@ -199,11 +200,12 @@ def _document(page: Sequence[Snippet], snippet: Snippet) -> range:
 
 def _usable(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
     """Return the earlier snippets of the same namespace that can be run first."""
-    start = _document(page, snippet).start
-    return [index for index in range(start, snippet.index) if _can_run(page[index])]
+    start = namespace(page, snippet).start
+    return [index for index in range(start, snippet.index) if can_run(page[index])]
 
 
-def _can_run(snippet: Snippet) -> bool:
+def can_run(snippet: Snippet) -> bool:
+    """Whether a snippet may run before another."""
     runnable = snippet.language in {"python", "pycon"} and snippet.kind not in {"cleanup", "output"}
     said = snippet.marks
     if not runnable or said.skip is not None or said.raises or snippet.unresolved:
@@ -214,7 +216,7 @@ def _can_run(snippet: Snippet) -> bool:
 def _author(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
     """Return what the author asks to run first: setup blocks, the group so far, what it continues."""
     groups = set(snippet.marks.groups)
-    usable = [index for index in _document(page, snippet) if _can_run(page[index])]
+    usable = [index for index in namespace(page, snippet) if can_run(page[index])]
     wanted: set[int] = set()
     for index in usable:
         theirs = set(page[index].marks.groups)

@@ -1,35 +1,33 @@
 """The way of every snippet to its verdict: rounds of programs, each with as little before it as it needs."""
 
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
-from ...server import programs
 from ...server.sandbox import (
     Program,
     ProgramResult,
-    ProgramRunner,
     ProofboxError,
     SandboxUnavailable,
 )
 from .._context import App
-from . import build, filters, judge_shell, near, needs, probe, reporting, unrun
+from . import build, filters, judge_shell, near, needs, probe, reporting, together, unrun
 from .build import Built, Surroundings
 from .judge import Judged, judge
 from .oracles import DEFAULT_RULES
-from .plan import Attempt, Failure, next_attempt
+from .plan import Attempt, Failure, can_run, namespace, next_attempt, plan
+from .preload import preloaded
 from .request import Document, SnippetsRequest
+from .sandboxes import Sandboxes
 from .snippet import Snippet
 
 OnDone = Callable[[int, int], None]
 """Called with how many snippets are judged, and how many there are."""
 
-LANES = 2
 _MOST_INSTALLS = 3
 """A package that is there can show that another one is missing."""
 
@@ -57,6 +55,14 @@ class Case:
         self.built = self.done = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Namespace:
+    """The program of a page, and the cases in it by index."""
+
+    made: together.Whole
+    cases: Mapping[int, Case]
+
+
 class Validation:
     """One run: rounds of programs, until every snippet has its verdict."""
 
@@ -64,30 +70,39 @@ class Validation:
         self, app: App, who: str, request: SnippetsRequest, cases: Sequence[Case], on_done: OnDone
     ) -> None:
         self._app = app
-        self._who = who
         self._request = request
         self._cases = cases
         self._on_done = on_done
         self._ready = 0
-        self.losses = 0
-        self._trouble: ProofboxError | None = None
         self._around = Surroundings(
             secrets.token_hex(16), request.env, request.setup, request.timeout_seconds
         )
         self._facts = probe.Facts()
-        self.packages = request.packages
+        self._sandboxes = Sandboxes(app, who, request.packages)
+        self._sandboxes.preload = preloaded(cases)
         self._by_document: dict[int, list[Case]] = {}
         for case in cases:
             self._by_document.setdefault(id(case.document), []).append(case)
 
+    @property
+    def losses(self) -> int:
+        """How many sandboxes were lost on the way."""
+        return self._sandboxes.losses
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What the sandboxes have on top of the default."""
+        return self._sandboxes.packages
+
     async def finish(self) -> probe.Facts:
         """Judge every case."""
         self._skip_named()
-        await self._judge([case for case in self._cases if case.done is None])
-        for _ in range(_MOST_INSTALLS):
-            if not await self._install():
-                break
-        await self._look_closer([case for case in self._cases if case.tried])
+        async with self._sandboxes:
+            await self._judge([case for case in self._cases if case.done is None])
+            for _ in range(_MOST_INSTALLS):
+                if not await self._install():
+                    break
+            await self._look_closer([case for case in self._cases if case.tried])
         return self._facts
 
     async def _judge(self, waiting: Sequence[Case]) -> None:
@@ -95,11 +110,71 @@ class Validation:
             await self._ask(waiting)
         for case in waiting:
             self._without_running(case)
+        if self._request.mode == "page":
+            await self._pages(waiting)
         waiting = [case for case in waiting if case.done is None]
         while waiting:
             self._begin(waiting)
             await self._round([case for case in waiting if case.done is None])
             waiting = [case for case in waiting if case.done is None]
+
+    async def _pages(self, cases: Sequence[Case]) -> None:
+        """Run each namespace as one program, and again without what ended it, until that gets nowhere."""
+        waiting = [case for case in cases if case.done is None and together.fits(case.snippet)]
+        dead: set[tuple[int, int]] = set()
+        while waiting:
+            pages = self._namespaces(waiting, dead)
+            async with self._sandboxes.run(page.made.program for page in pages.values()) as ended:
+                async for ran in ended:
+                    if ran.result is not None:
+                        await self._take_page(pages[ran.program.id], ran.result, dead)
+            left = [case for case in waiting if case.done is None]
+            if len(left) == len(waiting):
+                return  # each alone will show why
+            waiting = left
+
+    def _namespaces(
+        self, waiting: Sequence[Case], dead: Collection[tuple[int, int]]
+    ) -> dict[str, _Namespace]:
+        grouped: dict[tuple[int, int], dict[int, Case]] = {}
+        for case in waiting:
+            key = (id(case.document), case.snippet.document)
+            grouped.setdefault(key, {})[case.snippet.index] = case
+        pages: dict[str, _Namespace] = {}
+        for number, cases in enumerate(grouped.values()):
+            page = next(iter(cases.values())).document.page
+            document = id(next(iter(cases.values())).document)
+            indexes = [
+                index
+                for index in namespace(page.snippets, page.snippets[next(iter(cases))])
+                if index in cases
+                or (can_run(page.snippets[index]) and (document, index) not in dead)
+            ]
+            made = together.whole(
+                page.snippets, indexes, self._around, str(number),
+                modules=self._facts.subjects, home=page.home,
+            )  # fmt: skip
+            pages[str(number)] = _Namespace(made, cases)
+        return pages
+
+    async def _take_page(
+        self, page: _Namespace, result: ProgramResult, dead: set[tuple[int, int]]
+    ) -> None:
+        document = next(iter(page.cases.values())).document
+        snippets = document.page.snippets
+        found = together.results(page.made, snippets, result, self._around.token)
+        for index, (built, own) in found.items():
+            case = page.cases.get(index)
+            if case is not None:
+                attempt = plan(snippets, index, mode="page", modules=self._facts.subjects,
+                               home=document.page.home)[0]  # fmt: skip
+                case.tried.append(attempt)
+                judged = await self._judged(case.snippet, built, own)
+                before = len(self._build(case, "").program.cells) - len(built.program.cells)
+                judged = replace(judged, ran=before + len(own.cells))
+                self._end(case, _with_setup(judged, attempt) if judged.passed else judged)
+        if found and result.outcome != "completed":
+            dead.add((id(document), max(found)))
 
     async def _install(self) -> bool:
         """Judge again what lacks a package that its project names, with that package."""
@@ -107,14 +182,15 @@ class Validation:
         if not wanted:
             return False
         before = [(case, case.done) for case in wanted]
-        packages, self.packages = self.packages, (*self.packages, *sorted(set(wanted.values())))
+        packages = self.packages
+        self._sandboxes.packages = (*packages, *sorted(set(wanted.values())))
         for case in wanted:
             case.start_over()
         self._ready -= len(wanted)
         try:
             await self._judge(list(wanted))
         except ProofboxError as error:
-            self.packages = packages
+            self._sandboxes.packages = packages
             for case, judged in before:
                 if judged is not None:
                     case.done = replace(
@@ -147,7 +223,7 @@ class Validation:
             near.program(self._build(case, name), judged.ran, token, name)
             for name, (case, judged) in wrong.items()
         )
-        async with programs.run(looks, self._sandbox, lanes=LANES) as ended:
+        async with self._sandboxes.run(looks) as ended:
             async for ran in ended:
                 case, judged = wrong[ran.program.id]
                 if ran.result is not None:
@@ -165,13 +241,10 @@ class Validation:
         conditions = {case.snippet.marks.skip_if for case in cases} - {""}
         results: dict[str, ProgramResult] = {}
         trouble: ProofboxError | None = None
-        async with programs.run(
-            probe.programs(self._around, conditions, self.packages), self._sandbox, lanes=LANES
-        ) as ended:
+        async with self._sandboxes.run(probe.programs(self._around, conditions, self.packages)) as ended:
             async for ran in ended:
-                self.losses += ran.losses
                 if ran.result is None:
-                    trouble = self._trouble or SandboxUnavailable(ran.error)
+                    trouble = self._sandboxes.trouble or SandboxUnavailable(ran.error)
                 else:
                     results[ran.program.id] = ran.result
         if trouble is not None:
@@ -227,9 +300,8 @@ class Validation:
 
     async def _round(self, cases: Sequence[Case]) -> None:
         waiting = {str(number): case for number, case in enumerate(cases)}
-        async with programs.run(self._programs(dict(waiting)), self._sandbox, lanes=LANES) as ended:
+        async with self._sandboxes.run(self._programs(dict(waiting))) as ended:
             async for ran in ended:
-                self.losses += ran.losses
                 case = waiting.pop(ran.program.id)
                 if ran.result is None:
                     self._end(case, Judged("infra", ran.error))
@@ -283,21 +355,6 @@ class Validation:
         case.done = judged
         self._ready += 1
         self._on_done(self._ready, len(self._cases))
-
-    @asynccontextmanager
-    async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
-        sessions = self._app.sessions
-        packages = self.packages
-        try:
-            async with sessions.lease(self._who, packages=packages, purpose="snippets") as lease:
-                try:
-                    yield lease.programs
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await sessions.close_session(self._who, lease.session_id)
-        except ProofboxError as error:
-            self._trouble = error
-            raise
 
 
 def _with_setup(judged: Judged, attempt: Attempt) -> Judged:

@@ -375,3 +375,30 @@ async def test_what_a_project_names_is_installed_for_its_examples(app: App, tmp_
     kinds = [result.kind for result in results]
     assert kinds == ["works", "needs_dependency", "works", "syntax"]
     assert report.packages == ["more-itertools>=10", "pyyaml"]
+
+
+async def test_a_page_is_one_program_whatever_a_snippet_of_it_does(app: App) -> None:
+    """What one raises does not end it; what ends the process is left out for those behind it."""
+    text = (
+        python("zebra = [1]")
+        + python("zebra.append(2)\nassert False")
+        + python("print(zebra)\n#> [1, 2]")
+        + "```pycon\n>>> print(len(zebra))\n2\n>>> zebra.nope\n>>> zebra\n```\n"
+        + python("zebra.append(3)\nimport os\nos._exit(0)")
+        + python("print(zebra)\n#> [1, 2]")
+        + python("while zebra:\n    pass", "<!-- proofbox: timeout=1 -->")
+        + python("print(len(zebra))\n#> 3")
+    )
+
+    _, results = await check(app, SnippetsRequest(text=text, mode="page"))
+
+    assert [(result.kind, result.error_line) for result in results] == [
+        ("works", None),
+        ("raises", 8),
+        ("works_with_setup", None),
+        ("raises", 18),
+        ("raises", None),
+        ("works_with_setup", None),
+        ("timeout", None),
+        ("output_mismatch", 40),
+    ]

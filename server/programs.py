@@ -78,10 +78,11 @@ async def run(
 
 class Kept:
     """Sandboxes that stay open from one `run` to the next. `async with Kept(open_sandbox) as kept`, then
-    `kept.open` in place of `open_sandbox`; leaving the block closes them.
+    `kept.open` in place of `open_sandbox`; leaving the block closes them. `losses` counts those that were lost.
     """
 
     def __init__(self, open_sandbox: OpenSandbox) -> None:
+        self.losses = 0
         self._open_sandbox = open_sandbox
         self._idle: list[_Holder] = []
 
@@ -115,6 +116,7 @@ class Kept:
             holder.done.set()
             raise
         if holder.lost:
+            self.losses += 1
             holder.done.set()
             await holder.closed.wait()
         else:

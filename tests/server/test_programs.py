@@ -240,6 +240,7 @@ async def test_kept_sandboxes_serve_one_run_after_another() -> None:
             opened.append(await _run_kept(machine, kept))
 
     assert opened == [(1, 1), (2, 1), (2, 1), (3, 1)]
+    assert kept.losses == 1
     assert machine.open == 0
 
 

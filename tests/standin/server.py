@@ -9,6 +9,7 @@ It speaks HTTP on loopback in a thread of its own; the unmodified SDK talks to i
 
 import asyncio
 import json
+import logging
 import shutil
 import tempfile
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
+from connectrpc.errors import ConnectError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,6 +33,12 @@ from .machine import Size
 from .uploads import read_file, write_files
 
 API_KEY = "e2b_0123456789abcdef"
+
+
+def _is_an_accident(record: logging.LogRecord) -> bool:
+    """Whether a log line tells of more than a broken connection: applications raise to have one broken."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, ConnectionResetError | ConnectError)
 
 
 class StandIn:
@@ -56,6 +64,7 @@ class StandIn:
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
+        logging.getLogger("uvicorn.error").addFilter(_is_an_accident)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="standin", daemon=True)
         self._started: Future[int] = Future()

@@ -15,7 +15,8 @@ from ...tools.benchmark_model import output, webpage
 from ...tools.benchmark_model.plan import BenchRequest, estimates
 from ...tools.benchmark_model.providers.prices import parsed
 from ...tools.benchmark_model.rendering import render
-from ...tools.benchmark_model.report import BenchReport, dry_report, page
+from ...tools.benchmark_model.report import BenchReport, page
+from ...tools.benchmark_model.reporting import dry_report
 from ...tools.benchmark_model.run import Finished, planned, run
 from ..app import open_app
 from ..sandbox import InvalidInput

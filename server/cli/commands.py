@@ -16,9 +16,10 @@ import click
 
 from ..sandbox import InvalidInput
 from ..settings import OPTIONS, Settings, read_settings
+from .bench_flags import bench_flags
 from .ending import EXIT_CODES, PASSED, exit_code
-from .tests_flags import tests_flags
 from .snippets_flags import snippets_flags
+from .tests_flags import tests_flags
 
 _LANGUAGES = {
     ".py": "python",
@@ -138,6 +139,20 @@ def snippets(settings: Settings, **given: Any) -> int:
     given["env"] = dict(_pair(item) for item in given["env"])
     given["setup"] = _read(given["setup"]) if given["setup"] else ""
     return EXIT_CODES[_in_event_loop(lambda: validate(settings, Wanted(**given)))]
+
+
+@cli.command()
+@bench_flags
+@with_settings
+def bench(settings: Settings, **given: Any) -> int:
+    """Measure which model writes code that works: every answer runs, and intervals say how sure it is.
+
+    What was answered is kept: a run that was stopped goes on when it is started again. Exit code 0 if
+    every answer has a verdict, whatever it is; 2 bad usage or input, 3 some have none, 4 a dry run.
+    """
+    from .bench import Wanted, benchmark
+
+    return EXIT_CODES[_in_event_loop(lambda: benchmark(settings, Wanted(**given)))]
 
 
 @cli.command()

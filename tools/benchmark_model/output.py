@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from ...server.sandbox import ProofboxError
 from .._context import App
 from . import picture, results, run, webpage
-from .report import BenchReport, full_record, report_of
+from .report import BenchReport
+from .reporting import full_record, report_of
 from .results import Result
 from .run import Finished
 from .summary import Summary

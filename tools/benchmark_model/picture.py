@@ -14,8 +14,6 @@ logger = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 60.0
 _CODE = """
 import json
-import matplotlib
-matplotlib.use("agg")
 import matplotlib.pyplot as plt
 plt.rcParams["text.parse_math"] = False
 rows = json.loads({data!r})

@@ -232,6 +232,7 @@ class _Judging:
             self._candidates(variant),
             self.plan.tasks,
             self._sandbox,
+            sandboxes=self.app.sessions.spread,
             lanes=LANES,
             timing_runs=self.plan.request.timing_runs if variant == "strict" else 1,
         ) as judgements:

@@ -136,7 +136,7 @@ async def _work(
 ) -> BenchReport:
     from . import output
     from .plan import estimates
-    from .report import dry_report
+    from .reporting import dry_report
     from .run import planned, run
 
     async with planned(app, who, request, sampling={one.name: one for one in own}) as plan:

@@ -495,13 +495,18 @@ async def test_an_interpreter_that_exits_is_replaced(sandbox: Sandbox, expected:
     assert await sandbox.read_file("file") == b"still"
 
 
-async def test_sys_exit_is_an_exit_and_says_its_status(sandbox: Sandbox) -> None:
-    """`sys.exit` ends the code with outcome `exited` and the error set."""
-    execution = await sandbox.run_code("import sys\nprint('x')\nsys.exit(3)\nprint('y')")
+@pytest.mark.parametrize("call", ["sys.exit", "exit", "quit"])
+async def test_sys_exit_is_an_exit_and_says_its_status_and_line(
+    sandbox: Sandbox, call: str
+) -> None:
+    """It ends the code with outcome `exited` and the error set; `exit` and `quit` as in a script."""
+    execution = await sandbox.run_code(f"import sys\nprint('x')\n{call}(3)\nprint('y')")
 
     assert execution.outcome == "exited"
     assert execution.error is not None
     assert (execution.error.name, execution.error.value) == ("SystemExit", "3")
+    assert execution.error.line == 3
+    assert "end_like_a_script" not in execution.error.traceback
     assert execution.stdout.text == "x\n"
     assert execution.stderr.text == ""
     await assert_works(sandbox)
@@ -702,6 +707,24 @@ async def test_an_environment_cannot_smuggle_code(sandbox: Sandbox) -> None:
     assert execution.stdout.text == evil + "\n"
     after = await sandbox.run_code("print(os.environ.get('SMUGGLED'))", env={"F": evil})
     assert after.stdout.text == "None\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "%%capture\n1 / 0",
+        "get_ipython().run_cell('1 / 0'); 5",
+        "class Bad:\n    def __repr__(self):\n        return 1 / 0\n\nBad()",
+    ],
+)
+async def test_an_error_that_is_only_shown_is_an_error(sandbox: Sandbox, code: str) -> None:
+    """IPython goes on after an error in a nested cell or in the display of a value."""
+    execution = await sandbox.run_code(code)
+
+    assert execution.outcome == "raised"
+    assert execution.error is not None
+    assert execution.error.name == "ZeroDivisionError"
+    await assert_works(sandbox)
 
 
 # Languages

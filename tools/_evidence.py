@@ -141,7 +141,8 @@ def _left_at_its_end(error: CodeError | None, code: str) -> bool:
     """
     if error is None or error.name != "SystemExit" or error.value not in {"", "0", "None"}:
         return False
-    outermost = re.search(r"line (\d+), in <module>", error.traceback)
+    # As Python or as IPython tells of a frame that is in no function.
+    outermost = re.search(r"line (\d+)(?:, in <module>)?$", error.traceback, re.MULTILINE)
     line = int(outermost[1]) if outermost else error.line
     try:
         last = ast.parse(code).body[-1]

@@ -103,6 +103,13 @@ class CodeError:
     line: int | None = None
     traceback: str = ""
 
+    @property
+    def headline(self) -> str:
+        """Name, line and the first line of the value, as far as there are any."""
+        place = f" at line {self.line}" if self.line else ""
+        said = self.value.strip().partition("\n")[0][:300]
+        return f"{self.name}{place}: {said}" if said else f"{self.name}{place}"
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:

@@ -49,6 +49,25 @@ def test_an_exception_is_told_by_name_value_line_and_frames() -> None:
     }
 
 
+def test_frames_of_ours_and_of_ipython_are_left_out() -> None:
+    """Also in what the exception came from, and those of other packages stay."""
+    call = "def call(work):\n    try:\n        work()\n    except ValueError as error:\n        raise KeyError from error"
+    shell, other = (
+        "/env/lib/python3.11/site-packages/" + name for name in ("IPython/x.py", "x.py")
+    )
+    names: Namespace = {}
+    execute(call, other, names)
+    execute("def fail():\n    raise ValueError", OURS, names)
+    execute("def magic(work):\n    work()", shell, names)
+
+    traceback = describe("magic(lambda: call(fail))", namespace=names)["traceback"]
+
+    assert traceback.count("<cell 1>") == 2
+    assert traceback.count(other) == 2
+    assert shell not in traceback
+    assert OURS not in traceback
+
+
 def test_the_line_is_the_last_one_of_the_cell_that_ran() -> None:
     """In a function of the same cell, where that failed; in one of an earlier cell, where it was called."""
     names: Namespace = {}

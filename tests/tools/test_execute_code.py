@@ -224,9 +224,18 @@ async def test_leaving_by_sys_exit_passes_only_with_success_in_the_last_statemen
     assert (answer.report.error is None) is (verdict == "passed")
 
 
-async def test_an_exit_deep_in_a_function_counts_where_the_function_was_called() -> None:
+@pytest.mark.parametrize(
+    "traceback",
+    [
+        'File "<cell 1>", line 5, in <module>\nFile "<cell 1>", line 3, in main\n',
+        "Cell In[4], line 5\n----> 5 main()\nCell In[4], line 3, in main()\n----> 3 sys.exit(0)\n",
+    ],
+    ids=["python", "ipython"],
+)
+async def test_an_exit_deep_in_a_function_counts_where_the_function_was_called(
+    traceback: str,
+) -> None:
     """The outermost line of the traceback decides."""
-    traceback = 'File "<cell 1>", line 5, in <module>\nFile "<cell 1>", line 3, in main\n'
     error = CodeError("SystemExit", "0", 3, traceback)
 
     answer = await execute_played(Execution("exited", error=error), EXITS_IN_MAIN)

@@ -10,12 +10,29 @@ HOME = "/home/user"
 # one process only, and a lost stream kills nothing.
 MARK = "PROOFBOX_COMMAND"
 
-# IPython's advice after `sys.exit()` is for somebody at a prompt. And its streams send what a fifth of
+# IPython's advice after `sys.exit()` is for somebody at a prompt, and where it was called is not shown;
+# `exit(1)` lets the cell go on and then the kernel end, as if all were well. And its streams send what a fifth of
 # a second printed as one message, which can be 100 MB; so pieces are cut and sent. IPython replaces
 # `write` of the stream for every cell and puts it back, hence the property.
 _SETTLE_IN = """\
 import json, os, platform, sys, warnings
 warnings.filterwarnings("ignore", "To exit: use 'exit'")
+
+def end_like_a_script(shell):
+    show = shell.showtraceback
+    def showtraceback(*args, exception_only=False, **kwargs):
+        return show(*args, **kwargs)
+    shell.showtraceback = showtraceback
+    class Exit(type(shell.exiter)):
+        def __call__(self, code=0, keep_kernel=None):
+            raise SystemExit(code)
+    shell.exiter.__class__ = Exit
+
+try:
+    from IPython import get_ipython
+    end_like_a_script(get_ipython())
+except Exception:
+    pass
 
 def in_pieces(stream, most=65536):
     kind = type(stream)

@@ -74,5 +74,4 @@ def _outcome(
         return "completed", ""
     if error.name == "SystemExit":
         return "exited", f"The code called sys.exit({error.value}) before its end."
-    place = f" at line {error.line}" if error.line else ""
-    return "raised", f"{error.name}{place}: {error.value.partition(chr(10))[0][:300]}"
+    return "raised", error.headline

@@ -21,6 +21,7 @@ _TEXTS = (
 _BINARIES = (("png", "image/png"), ("jpeg", "image/jpeg"), ("pdf", "application/pdf"))
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_OURS = re.compile(r"^File <string>:\d+, in end_like_a_script.*\n(?: +\d+ .*\n)*", re.MULTILINE)
 _PYTHON_FRAME = re.compile(r"(?:Cell|Input) In ?\[(\d+)\](?:, line (\d+))?")
 _SCRIPT_FRAME = re.compile(r"(?:evalmachine\.<anonymous>|<anonymous>):(\d+)")
 
@@ -67,8 +68,6 @@ def _decoded(encoded: Any) -> bytes:
 def error(raised: ExecutionError, language: str, cell: int | None) -> CodeError:
     """The exception that ended cell number `cell`, without colour."""
     traceback = _COLOUR.sub("", raised.traceback)
-    if raised.name == "SystemExit":
-        return CodeError(raised.name, raised.value, None, f"SystemExit: {raised.value}")
     if language == "python":
         line = _python_line(traceback, cell)
         return CodeError(raised.name, _value(raised.value), line, _cut(_lines(traceback)))
@@ -91,7 +90,7 @@ def _python_line(traceback: str, cell: int | None) -> int | None:
 
 def _lines(traceback: str) -> str:
     # The server joins IPython's list of lines without newlines.
-    text = re.sub(r"^-{20,}\n?", "", traceback)
+    text = _OURS.sub("", re.sub(r"^-{20,}\n?", "", traceback))
     return re.sub(
         r"^\S+ +Traceback \(most recent call last\)\n?",
         "Traceback (most recent call last):\n",

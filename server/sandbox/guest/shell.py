@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
+from IPython.core.autocall import ExitAutocall
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.inputtransformer2 import TransformerManager, leading_empty_lines
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets import Type
+from traitlets import Type, default
 from traitlets.config import Config
 
 from . import rich, tracebacks
@@ -128,6 +130,13 @@ class _Hook(DisplayHook):
             return False
 
 
+class _Exit(ExitAutocall):
+    """`exit` and `quit` end the code, with a status if one is given, as in a script."""
+
+    def __call__(self, code: object = 0, keep_kernel: object = None) -> NoReturn:
+        raise SystemExit(code)
+
+
 class Shell(InteractiveShell):
     """IPython's shell that sends instead of printing, and leaves tracebacks to us."""
 
@@ -135,6 +144,7 @@ class Shell(InteractiveShell):
     display_pub_class = Type(_Publisher)
     compiler_class = Type(_Compiler)
     current_code = ""
+    shown: BaseException | None = None
     # Takes a bundle of MIME representations, and whether it is the value of the last expression.
     show: Callable[[dict[str, Any], bool], None] | None = None
 
@@ -160,11 +170,16 @@ class Shell(InteractiveShell):
             return raw_cell if raw_cell.endswith("\n") else raw_cell + "\n"
         return super().transform_cell(raw_cell)
 
-    def showtraceback(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the exception is reported as data."""
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Kept instead, to be reported as data. What IPython only shows and goes on after, like an error of
+        a `%%capture` or in the display of a value, must not read like success.
+        """
+        if self.shown is None:
+            self.shown = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
 
     def showsyntaxerror(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the exception is reported as data."""
+        """As `showtraceback`."""
+        self.showtraceback()
 
     def _format_exception_for_storage(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Nothing: IPython would ask the user's exception for its text, and fail as that does."""
@@ -178,9 +193,9 @@ class Shell(InteractiveShell):
     def enable_gui(self, gui: Any = None) -> None:
         """Nothing: there is no screen to integrate with."""
 
-    def ask_exit(self) -> NoReturn:
-        """`exit` and `quit` end the interpreter, as in a script."""
-        raise SystemExit(0)
+    @default("exiter")
+    def _make_exiter(self) -> ExitAutocall:
+        return _Exit(self)
 
 
 def make_shell() -> Shell:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 _MOST_CHARACTERS = 20_000
+_IPYTHON = f"{os.sep}site-packages{os.sep}IPython{os.sep}"
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -71,11 +72,24 @@ def _text_of(error: BaseException) -> str:
 def _format(error: BaseException, frames: TracebackType | None) -> str:
     try:
         summary = traceback.TracebackException(type(error), error, frames)
-        kept = [frame for frame in summary.stack if not frame.filename.startswith(_OURS)]
-        summary.stack = traceback.StackSummary.from_list(kept)
+        _drop_frames(summary, set())
         return "".join(summary.format())
     except BaseException as second:  # noqa: BLE001 - reads the user's attributes and source
         return f"<the traceback could not be formatted: {_name_of(second)}>"
+
+
+def _drop_frames(summary: traceback.TracebackException, seen: set[int]) -> None:
+    """Leave out frames of ours and of IPython, here and in what the exception came from."""
+    seen.add(id(summary))
+    kept = [frame for frame in summary.stack if not _is_machinery(frame.filename)]
+    summary.stack = traceback.StackSummary.from_list(kept)
+    for origin in (summary.__cause__, summary.__context__):
+        if origin is not None and id(origin) not in seen:
+            _drop_frames(origin, seen)
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename.startswith(_OURS) or _IPYTHON in filename
 
 
 def _cut(text: str) -> str:

@@ -418,6 +418,7 @@ def test_doctor_says_why_there_is_no_sandbox(proofbox: Proofbox) -> None:
     assert ended.status == 3
     assert "backend: local, because no key for E2B is set" in ended.out
     assert "problem: User namespaces are off; do this." in ended.out
+    assert re.search(r"processes +128 +- +-\n", ended.out)
 
 
 def test_help_is_quick_because_it_imports_little() -> None:

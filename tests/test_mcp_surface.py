@@ -93,6 +93,20 @@ async def test_a_session_over_several_calls(client: Client) -> None:
     assert facts_of(closed) == {"closed": first["session_id"]}
     assert after.is_error
     assert "no such session" in text_of(after)
+    assert text_of(after).endswith("Omit session_id to start in a fresh sandbox.")
+
+
+async def test_a_session_that_is_gone_comes_with_advice_that_the_tool_can_take(
+    client: Client,
+) -> None:
+    """Neither can do without a session."""
+    gone = {"session_id": "gone"}
+    read = await client.call_tool("read_artifact", {"name": "plot-1.png", **gone})
+    closed = await client.call_tool("close_session", gone)
+
+    assert "no such session" in text_of(read)
+    assert text_of(read).endswith("execute_code without a session_id starts in a fresh sandbox.")
+    assert text_of(closed).endswith("There is nothing left to close.")
 
 
 async def test_failing_code_is_a_result_not_an_error(client: Client) -> None:

@@ -9,7 +9,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from ..server.jobs import Jobs
 from ..server.sandbox import ProofboxError
-from ..server.sessions import SessionManager
+from ..server.sessions import SessionManager, SessionNotFound
 from ._artifacts import Artifacts
 
 
@@ -48,6 +48,9 @@ def principal() -> str:
     return f"{token.client_id}:{token.subject or ''}" if token else "local"
 
 
-def advice(error: ProofboxError) -> ToolError:
-    """The error as the model is to read it; its text says what failed and what to do."""
-    return ToolError(str(error))
+def advice(error: ProofboxError, *, without_session: str = "") -> ToolError:
+    """The error as the model is to read it; its text says what failed and what to do, which for a session
+    that is not there is `without_session`.
+    """
+    is_gone = isinstance(error, SessionNotFound) and without_session
+    return ToolError(f"{error} {without_session}" if is_gone else str(error))

@@ -36,7 +36,7 @@ async def close_session(
     try:
         closed = await run(app_of(ctx), principal(), session_id)
     except ProofboxError as error:
-        raise advice(error) from error
+        raise advice(error, without_session="There is nothing left to close.") from error
     return CallToolResult(
         content=[TextContent(text=f"Session {closed.closed} is closed.")],
         structured_content=closed.model_dump(mode="json"),

@@ -200,4 +200,5 @@ async def execute_code(
         async with reporting(feed, teller(ctx), lambda: app.news.line):
             return to_result(await run(app, principal(), request, feed))
     except ProofboxError as error:
-        raise advice(error) from error
+        instead = "Omit session_id to start in a fresh sandbox."
+        raise advice(error, without_session=instead) from error

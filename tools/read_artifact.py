@@ -156,4 +156,5 @@ async def read_artifact(
             return as_picture(await run(app, principal(), session_id, name, 0, IMAGE_BYTES))
         return as_blocks(await run(app, principal(), session_id, name, offset, PAGE_BYTES))
     except ProofboxError as error:
-        raise advice(error) from error
+        instead = "Make it again: execute_code without a session_id starts in a fresh sandbox."
+        raise advice(error, without_session=instead) from error

@@ -81,7 +81,7 @@ class Findings:
         if self.configured:
             lines.append(f"\n{'limits of a sandbox':<20} {'set':>15} {'seen by code':>15}  held by")
             lines.extend(
-                f"  {name:<18} {value:>15,} {self._seen(name):>15}  {self.held_by.get(name, '?')}"
+                f"  {name:<18} {value:>15,} {self._seen(name):>15}  {self.held_by.get(name, '-')}"
                 for name, value in self.configured.items()
             )
         if self.problem:

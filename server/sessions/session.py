@@ -34,7 +34,7 @@ class SessionNotFound(InvalidInput):
     def __init__(self) -> None:
         super().__init__(
             "There is no such session: session_id is unknown, or the session has expired or was"
-            " closed. Its variables and files are gone. Omit session_id to start in a fresh sandbox."
+            " closed. Its variables and files are gone."
         )
 
 

@@ -69,6 +69,17 @@ def read_manifest(files: Mapping[str, bytes]) -> Manifest:
     )
 
 
+def version_file(pyproject: bytes) -> str:
+    """The module that a build writes the version into, which git does not keep; empty if there is none."""
+    tool = _table(_toml(pyproject), "tool")
+    hatch = _table(_table(_table(_table(tool, "hatch"), "build"), "hooks"), "vcs")
+    for table in (hatch, _table(tool, "setuptools_scm"), _table(tool, "pdm")):
+        for key in ("version-file", "version_file", "write_to"):
+            if isinstance(name := table.get(key), str):
+                return name
+    return ""
+
+
 def _requirements(files: Mapping[str, bytes], pyproject: Mapping[str, Any]) -> Iterator[str]:
     project = _table(pyproject, "project")
     yield from _strings(project.get("dependencies"))

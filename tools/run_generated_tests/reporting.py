@@ -22,7 +22,8 @@ from .worth import Coverage, FileCoverage, Mutation
 
 _SHOWN_HOME = 30
 _SHOWN_SURVIVORS = 10
-_HOME_ORDER = ("secret", "size", "link", "kind", "ignored")
+_SHOWN_IGNORED = 5
+_HOME_ORDER = ("secret", "size", "link", "kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def report_of(request: TestsRequest, outcomes: Sequence[Outcome], *, seconds: fl
     verdict, reason = _overall(outcomes)
     run = evidence.repeats.first
     project = evidence.prepared.project
-    home = sorted(project.stayed_home, key=lambda one: _HOME_ORDER.index(one.why))
+    home = _home_first(project.stayed_home)
     return TestsReport(
         verdict=verdict,
         reason=_text.clean(reason),
@@ -73,8 +74,8 @@ def report_of(request: TestsRequest, outcomes: Sequence[Outcome], *, seconds: fl
         feedback=feedback(evidence, judged),
         problems=[_text.clean(problem) for problem in _problems(evidence)],
         pythons=[outcome.python for outcome in outcomes] if request.python_versions else [],
-        stayed_home=[_home(one) for one in home[:_SHOWN_HOME]],
-        stayed_home_more=max(0, len(home) - _SHOWN_HOME),
+        stayed_home=[_home(one) for one in home],
+        stayed_home_more=len(project.stayed_home) - len(home),
         notes=[*project.notes, *_notes(evidence)],
         runs=len(evidence.repeats.runs),
         python=run.python,
@@ -156,6 +157,15 @@ def _test(one: Judged) -> TestReport:
         proves=list(one.proofs[:10]),
         output=_text.clean(output),
     )
+
+
+def _home_first(kept: Sequence[Kept]) -> list[Kept]:
+    """Those to name: secrets before all, and of what git ignores a few."""
+    ignored = [one for one in kept if one.why == "ignored"]
+    others = sorted(
+        (one for one in kept if one.why != "ignored"), key=lambda one: _HOME_ORDER.index(one.why)
+    )
+    return [*others[:_SHOWN_HOME], *ignored[:_SHOWN_IGNORED]]
 
 
 def _home(one: Kept) -> StayedHome:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import confidential
+from .manifest import version_file
 from .project import Kept
 
 FILE_BYTES = 1024**2
@@ -41,6 +42,10 @@ _GIT = (
 def collect(folder: Path) -> tuple[dict[str, bytes], list[Kept], list[str]]:
     """The files of a folder to send, those that stay home, and remarks. Reads; runs nothing but git."""
     names, ignored, notes = _listed(folder)
+    made = _made_by_the_build(folder)
+    if made in ignored:
+        ignored.remove(made)
+        names.append(made)
     kept = [Kept(name, "ignored") for name in ignored]
     files: dict[str, bytes] = {}
     total = 0
@@ -54,6 +59,14 @@ def collect(folder: Path) -> tuple[dict[str, bytes], list[Kept], list[str]]:
             total += len(content)
             files[name] = content
     return files, kept, notes
+
+
+def _made_by_the_build(folder: Path) -> str:
+    """The package does not import without it, and it holds the version alone."""
+    try:
+        return version_file((folder / "pyproject.toml").read_bytes())
+    except OSError:
+        return ""
 
 
 def _judged(folder: Path, name: str) -> bytes | Kept:

@@ -109,6 +109,9 @@ def _outcome_reasons(
     outcomes = {result.outcome for result in results}
     if outcomes == {"passed"}:
         return
+    if name in evidence.repeats.culprits:
+        yield _culprit_reason(evidence.repeats.culprits[name], name)
+        return
     first = next(result for result in results if result.outcome != "passed")
     stable = len(outcomes) == 1
     error = first.error

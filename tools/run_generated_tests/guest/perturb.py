@@ -37,7 +37,9 @@ def grown(value: Any, depth: int = 0) -> Any:
 
 def _perturb(value: Any, depth: int, *, grow: bool) -> Any:
     """The value itself where there is no other, or where making one fails."""
-    if value is None or value is NotImplemented or value is Ellipsis or depth > _DEEPEST:
+    if value is NotImplemented:
+        return True  # what compares objects says so of a stranger
+    if value is None or value is Ellipsis or depth > _DEEPEST:
         return value
     try:
         for kind, change in _KINDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dis
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,14 @@ from .swap import Functions, Key, key_of
 
 @dataclass(frozen=True)
 class Function:
-    """A function under test; `lines` are those that run when it runs."""
+    """A function under test; `lines` are those that run when it runs. `answers` is false where it returns
+    nothing whatever happens, so that its `None` says nothing.
+    """
 
     key: Key
     name: str
     lines: frozenset[int]
+    answers: bool = True
 
     @property
     def label(self) -> str:
@@ -30,11 +34,28 @@ def functions_of(file: File, there: Functions) -> list[Function]:
     """The functions of a file that exist in this process."""
     with_names = _named(compile(file.text, file.path, "exec", dont_inherit=True), ())
     found: dict[Key, Function] = {}
+    answering = _answering(file.tree)
     for code, names in with_names:
         key = key_of(code)
         if key in there.by_key and key not in found:
-            found[key] = Function(key, ".".join(names), _lines(code))
+            answers = (key[1], key[2]) in answering or key[2] == "<lambda>"
+            found[key] = Function(key, ".".join(names), _lines(code), answers)
     return list(found.values())
+
+
+def _answering(tree: ast.Module) -> set[tuple[int, str]]:
+    """First line and name of the functions that return something somewhere."""
+    return {
+        (min([node.lineno, *(one.lineno for one in node.decorator_list)]), node.name)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and any(
+            isinstance(one, ast.Return)
+            and one.value is not None
+            and not (isinstance(one.value, ast.Constant) and one.value.value is None)
+            for one in ast.walk(node)
+        )
+    }
 
 
 def _named(code: CodeType, names: tuple[str, ...]) -> Iterator[tuple[CodeType, tuple[str, ...]]]:

@@ -24,6 +24,7 @@ from .reach import Function
 from .swap import Functions
 
 _MOST_RESTARTS = 20
+_SOMETHING = object()
 
 
 @dataclass
@@ -89,7 +90,8 @@ class Vacuity:
         left = list(tests)
         changed: set[str] = set()
         for make in (_Change.other, _Change.grown, _Stuck):
-            outcomes = self._with_change(function, left, make(), only_one=only_one)
+            change = make(function.answers)
+            outcomes = self._with_change(function, left, change, only_one=only_one)
             for test, one in outcomes.items():
                 if one.touched:
                     changed.add(test)
@@ -198,24 +200,28 @@ def _after(tests: Sequence[str], forked: Forked) -> list[str]:
 
 
 class _Change:
-    """Changes values and counts those that it could change."""
+    """Changes values and counts those that it could change.
 
-    def __init__(self, how: Callable[[Any], Any]) -> None:
+    Where a function may return something else (`answers`), `None` is an answer like any other.
+    """
+
+    def __init__(self, how: Callable[[Any], Any], answers: bool) -> None:
         self._how = how
+        self._answers = answers
         self.count = 0
 
     @classmethod
-    def other(cls) -> _Change:
+    def other(cls, answers: bool) -> _Change:
         """Values of the same length."""
-        return cls(other)
+        return cls(other, answers)
 
     @classmethod
-    def grown(cls) -> _Change:
+    def grown(cls, answers: bool) -> _Change:
         """Values of another length or sign."""
-        return cls(grown)
+        return cls(grown, answers)
 
     def __call__(self, value: Any) -> Any:
-        changed = self._how(value)
+        changed = _SOMETHING if value is None and self._answers else self._how(value)
         if changed is not value:
             self.count += 1
         return changed
@@ -227,8 +233,8 @@ class _Change:
 class _Stuck(_Change):
     """The first value of a test, again and again."""
 
-    def __init__(self) -> None:
-        super().__init__(self._first)
+    def __init__(self, answers: bool) -> None:
+        super().__init__(self._first, answers=False)
         self._kept: list[Any] = []
 
     def _first(self, value: Any) -> Any:

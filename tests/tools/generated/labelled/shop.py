@@ -101,6 +101,14 @@ def is_cheap(item: Item) -> bool:
     return item.price < 500
 
 
+def find(names: list[str], name: str) -> int | None:
+    """The place of a name, None where it is not."""
+    for place, known in enumerate(names):
+        if known == name:
+            return place
+    return None
+
+
 def distance(a: int, b: int) -> int:
     """How far two numbers are apart."""
     return abs(a - b)

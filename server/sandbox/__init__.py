@@ -1,25 +1,6 @@
 """Sandboxes: the port (`base`), its errors, and one adapter a backend (`local`, `e2b`)."""
 
-from .base import (
-    Backend,
-    Captured,
-    Cell,
-    CellResult,
-    CodeError,
-    CommandResult,
-    Execution,
-    FileInfo,
-    Limits,
-    OnOutput,
-    Outcome,
-    Program,
-    ProgramResult,
-    ProgramRunner,
-    Result,
-    Sandbox,
-    SandboxRequest,
-    Stream,
-)
+from .base import Backend, Cell, Limits, OnOutput, Program, ProgramRunner, Sandbox, SandboxRequest
 from .errors import (
     InvalidInput,
     ProofboxError,
@@ -27,6 +8,18 @@ from .errors import (
     SandboxError,
     SandboxRejected,
     SandboxUnavailable,
+)
+from .results import (
+    Captured,
+    CellResult,
+    CodeError,
+    CommandResult,
+    Execution,
+    FileInfo,
+    Outcome,
+    ProgramResult,
+    Result,
+    Stream,
 )
 
 __all__ = [

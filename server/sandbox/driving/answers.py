@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from ..base import (
+from ..results import (
     Captured,
     CellResult,
     CodeError,

@@ -11,9 +11,10 @@ from typing import Any, cast
 
 import anyio
 
-from ..base import OnOutput, Stream
+from ..base import OnOutput
 from ..errors import InvalidInput, SandboxUnavailable
 from ..guest import wire
+from ..results import Stream
 from .answers import as_unicode
 
 _READY_SECONDS = 60.0

@@ -8,8 +8,9 @@ from typing import Any
 
 import anyio
 
-from ..base import Cell, CellResult, Program, ProgramResult
+from ..base import Cell, Program
 from ..errors import SandboxUnavailable
+from ..results import CellResult, ProgramResult
 from . import answers
 from .answers import RanOutOfMemory
 from .connection import Connection, check_environment, encode_code

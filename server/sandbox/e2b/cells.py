@@ -18,8 +18,8 @@ from e2b_code_interpreter import AsyncSandbox, Context
 from e2b_code_interpreter.models import ExecutionError, OutputMessage
 from e2b_code_interpreter.models import Result as E2BResult
 
-from ..base import Result
 from ..errors import SandboxError, SandboxUnavailable
+from ..results import Result
 from . import guest, results
 from .failures import Progress, translated
 from .output import Flooded, Recorder

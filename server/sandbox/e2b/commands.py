@@ -8,8 +8,8 @@ import anyio
 import e2b
 from e2b_code_interpreter import AsyncSandbox
 
-from ..base import CommandResult, Outcome
 from ..errors import SandboxError
+from ..results import CommandResult, Outcome
 from . import guest
 from .failures import Progress, translated
 from .output import FLOOD, Flooded, Recorder

@@ -1,7 +1,7 @@
 """What a cell that has ended means."""
 
-from ..base import CodeError, Execution, Outcome
 from ..errors import SandboxUnavailable
+from ..results import CodeError, Execution, Outcome
 from . import results
 from .cells import Cell
 from .output import FLOOD, Recorder

@@ -1,6 +1,7 @@
 """Output as it arrives: kept head and tail, the rest counted, a flood stopped."""
 
-from ..base import Captured, OnOutput, Stream
+from ..base import OnOutput
+from ..results import Captured, Stream
 
 # What may be printed before the code is stopped, in multiples of what is kept. All of it crosses the
 # network, and the SDK keeps every piece in memory until the call ends.

@@ -8,7 +8,7 @@ from typing import Any
 from e2b_code_interpreter.models import ExecutionError
 from e2b_code_interpreter.models import Result as E2BResult
 
-from ..base import CodeError, Result
+from ..results import CodeError, Result
 
 _TEXTS = (
     ("text", "text/plain"),

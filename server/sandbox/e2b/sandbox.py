@@ -11,18 +11,11 @@ import anyio
 import e2b
 from e2b_code_interpreter import AsyncSandbox, Context
 
-from ..base import (
-    CommandResult,
-    Execution,
-    FileInfo,
-    Limits,
-    OnOutput,
-    Program,
-    ProgramResult,
-)
+from ..base import Limits, OnOutput, Program
 from ..bash import exit_as_status
 from ..driving import programs
 from ..errors import InvalidInput, SandboxBusy, SandboxError, SandboxUnavailable
+from ..results import CommandResult, Execution, FileInfo, ProgramResult
 from . import environ, guest, transfers
 from .cells import Cell, Kernel, settle_in
 from .commands import run as run_command

@@ -8,8 +8,8 @@ import e2b
 from e2b.sandbox.filesystem.filesystem import WriteEntry
 from e2b_code_interpreter import AsyncSandbox
 
-from ..base import FileInfo
 from ..errors import InvalidInput
+from ..results import FileInfo
 from .failures import translated
 
 _MOST_ENTRIES = 10_000

@@ -6,11 +6,12 @@ from typing import Any
 
 import anyio
 
-from ..base import CommandResult, Execution, FileInfo, OnOutput, Program, ProgramResult
+from ..base import OnOutput, Program
 from ..bash import exit_as_status
 from ..driving import answers, programs
 from ..driving.connection import LOST, Call, Connection, check_environment, encode_code
 from ..errors import InvalidInput, SandboxUnavailable
+from ..results import CommandResult, Execution, FileInfo, ProgramResult
 
 _CHUNK = 1024**2
 _AHEAD_SECONDS = 0.05

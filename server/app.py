@@ -29,7 +29,7 @@ from ..tools.get_job import get_job
 from ..tools.read_artifact import read_artifact, read_whole
 from ..tools.run_generated_tests.tool import run_generated_tests
 from ..tools.validate_snippets.tool import validate_snippets
-from . import schemas
+from . import prompting, schemas
 from .jobs import Jobs
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
@@ -286,6 +286,7 @@ def create_server(
         "session's artifacts, by its name.",
         mime_type="application/octet-stream",
     )(session_file)
+    prompting.offer(server, tools, roots if settings.roots is None else settings.roots)
     return server
 
 

@@ -15,7 +15,8 @@ SOURCES = sorted(
 # The longest prefix that fits a module names its layer; a layer may import itself and these.
 LAYERS = {
     "server.cli": {"server.app", "server", "tools", "prompts", "server.sandbox", "server.sessions"},
-    "server.app": {"server", "tools", "prompts", "server.sandbox", "server.sessions"},
+    "server.app": {"server", "tools", "server.prompting", "server.sandbox", "server.sessions"},
+    "server.prompting": {"prompts"},
     "tools": {"server", "server.sandbox", "server.sessions"},
     "server.sessions": {"server.sandbox"},
     "server.sandbox": set[str](),

@@ -21,6 +21,9 @@ _CODE_LINE = re.compile(
     r"except|finally|lambda|pass|print)\b|@|#|[\w.\[\]'\"]+\s*(?:[-+*/|&^%@:]|//|\*\*|<<|>>)?=[^=]|"
     r"[\w.]+\()|.*[=(){}\[\]]"
 )
+_DIRECTIVE = re.compile(
+    r"\s*#\s*(?:type:\s*ignore|(?:pyright|mypy|ruff|pylint|isort|flake8):|noqa\b|fmt:|pragma:)"
+)
 _TEMPLATE = re.compile(r"\{%.*?%\}|\{\{.*?\}\}")
 _ANGLE = re.compile(r"<[A-Za-z][\w .-]*>")
 _HEADER = re.compile(r"^(?:async def|def|class)\b.*$", re.MULTILINE)
@@ -48,11 +51,16 @@ def not_code(code: str) -> str | None:
 def _nothing_to_run(code: str, tree: ast.Module) -> str | None:
     if not code.strip():
         return "The block is empty."
-    if not tree.body:
+    if not tree.body and not _only_directives(code):
         return "The block holds only comments."
-    if all(_is_ellipsis(node) for node in tree.body):
+    if tree.body and all(_is_ellipsis(node) for node in tree.body):
         return "The block holds only the placeholder `...`."
     return None
+
+
+def _only_directives(code: str) -> bool:
+    """Whether every line is an instruction to a tool, which is code to it and does nothing when run."""
+    return all(_DIRECTIVE.match(line) for line in code.split("\n") if line.strip())
 
 
 def _is_ellipsis(node: ast.stmt) -> bool:

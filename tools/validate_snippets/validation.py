@@ -241,7 +241,9 @@ class Validation:
         conditions = {case.snippet.marks.skip_if for case in cases} - {""}
         results: dict[str, ProgramResult] = {}
         trouble: ProofboxError | None = None
-        async with self._sandboxes.run(probe.programs(self._around, conditions, self.packages)) as ended:
+        async with self._sandboxes.run(
+            probe.programs(self._around, conditions, self.packages)
+        ) as ended:
             async for ran in ended:
                 if ran.result is None:
                     trouble = self._sandboxes.trouble or SandboxUnavailable(ran.error)

@@ -66,6 +66,15 @@ def test_a_mistake_in_code_stays_a_mistake(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "is_code"),
+    [("# type: ignore", True), ("# pyright: ignore\n# noqa: E501", True), ("# a remark", False)],
+)
+def test_comments_are_no_code_unless_tools_read_them(code: str, is_code: bool) -> None:
+    """A page about a type checker shows nothing else."""
+    assert (not_code(code) is None) is is_code
+
+
+@pytest.mark.parametrize(
     ("code", "kinds"),
     [
         pytest.param("import httpx\nhttpx.get('https://x.org')", {"network"}, id="network"),

@@ -125,7 +125,7 @@ def page(report: TestsReport, offset: int = 0, full: bool = False) -> TestsRepor
     """The report from its test `offset` on, as a `Workflow` wants it."""
     room = FULL_CHARACTERS if full else CHARACTERS
     room -= min(len(report.feedback), room // 2)
-    taken: list[TestReport] = Field(default=[])
+    taken: list[TestReport] = []
     cut = 0
     for test in report.tests[offset : offset + RESULTS * (2 if full else 1)]:
         shown, omitted = (test, 0) if full else _cut(test)

@@ -100,20 +100,26 @@ def _human_eval(row: Row) -> Task:
         entry_point=entry_point,
         cases=_taken_apart(row, test, entry_point),
         test=test,
-        prelude=prompt,
+        prelude=_whole(prompt),
         reference=prompt + row.text("canonical_solution"),
         needs=_helpers(prompt, test, entry_point),
         header=HEADER,
     )
 
 
+def _whole(prompt: str) -> str:
+    """The prompt as a program: one that ends with a function's first line lacks its body."""
+    last = prompt.rstrip().rpartition("\n")[2]
+    return f"{prompt.rstrip()}\n    pass\n" if last.endswith(":") else prompt
+
+
 def _helpers(prompt: str, test: str, entry_point: str) -> tuple[str, ...]:
     """The prompt's other functions that the tests use."""
     try:
-        given = {n.name for n in ast.parse(prompt).body if isinstance(n, ast.FunctionDef)}
-        used = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
+        given = {n.name for n in ast.parse(_whole(prompt)).body if isinstance(n, ast.FunctionDef)}
     except (SyntaxError, ValueError):
-        return ()  # a prompt that ends in the middle of a function; its tests are parsed elsewhere
+        return ()
+    used = {n.id for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Name)}
     return tuple(sorted((given & used) - {entry_point}))
 
 
@@ -187,7 +193,7 @@ def _plus(row: Row) -> Task:
     )
     if entry_point == "find_zero":
         test = f"for _x in {inputs!r}:\n    assert abs(poly(*_x, candidate(*_x))) <= {tolerance or 1e-4}"
-        return replace(task, test=test, prelude=prompt)
+        return replace(task, test=test, prelude=_whole(prompt))
     like = Check("", relation="close", tolerance=float(tolerance) or 1e-6, relative=1e-7)
     if entry_point in _AS_SETS:
         like = Check("", relation="same_items")
@@ -216,8 +222,8 @@ def _multipl_e(row: Row) -> Task:
     task = Task(identity, prompt, entry_point, language=language, test=tests)
     if language == "python":
         cases = _taken_apart(row, _without_call(tests), entry_point)
-        return replace(task, cases=cases, test=_without_call(tests), prelude="", header=HEADER)
-    return task
+        return replace(task, cases=cases, test=_without_call(tests), header=HEADER)
+    return replace(task, cpu_seconds=10)
 
 
 def _without_call(tests: str) -> str:

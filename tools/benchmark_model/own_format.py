@@ -130,6 +130,8 @@ def _relation(row: Row) -> tuple[Relation, float]:
 
 def _function_case(row: Row, given: list[Any], entry_point: str) -> Case:
     relation, tolerance = _relation(row)
+    if row.fields.get("language") == "bash":
+        relation = "same_text"
     lines: list[str] = []
     checks: list[Check] = []
     for one in given:
@@ -141,6 +143,8 @@ def _function_case(row: Row, given: list[Any], entry_point: str) -> Case:
         arguments = ", ".join(map(repr, cast("list[Any]", case["input"])))
         lines.append(f"__check__(candidate({arguments}))")
         shown = f"{entry_point}({arguments}) == {case['output']!r}"
+        if relation == "same_text" and not isinstance(case["output"], str):
+            raise row.wrong('"output" of a bash function is what it prints, so it must be text')
         checks.append(Check(shown, case["output"], relation=relation, tolerance=tolerance))
     try:
         calls = json.dumps([case["input"] for case in given], allow_nan=False)

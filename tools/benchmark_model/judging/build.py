@@ -8,19 +8,22 @@ from typing import Any, Literal
 
 from ....server.sandbox import Cell, Program
 from ..task import Task
+from . import languages
 
 Method = Literal["compared", "replayed", "in_process"]
 
 _MODULE = "proofbox_tests"
-_IMPORT = f"import {_MODULE} as _tests\n"
 _SETUP = """\
 import marshal, sys, types
+_package = sys.modules["{module}"] = types.ModuleType("{module}")
+_package.__path__ = []
 for _name, _code in zip({names}, {codes}):
-    _tests = sys.modules[_name] = types.ModuleType(_name)
-    _tests.__package__ = {module!r}
+    _tests = sys.modules["{module}." + _name] = types.ModuleType("{module}." + _name)
+    _tests.__package__ = "{module}"
+    setattr(_package, _name, _tests)
     exec(_code, _tests.__dict__)
 """
-_NAMES = (f"{_MODULE}.values", _MODULE)
+_NAMES = ("values", "served", "driven")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Plan:
 
 
 def compiling() -> Program:
-    """Return the program that compiles our module for the interpreter of a sandbox; its value is for `Builder`."""
+    """Return the program that compiles our modules for the interpreter of a sandbox; its value is for `Builder`."""
     sources = [f"compile({text!r}, '<{name}>', 'exec')" for name, text in _sources()]
     return Program("compile", (Cell(f"import marshal\nmarshal.dumps([{', '.join(sources)}])"),))
 
@@ -52,10 +55,17 @@ class Builder:
 
     def __init__(self, compiled: str = "") -> None:
         codes = f"marshal.loads({compiled})" if compiled else _uncompiled()
-        self._setup = _SETUP.format(names=_NAMES, codes=codes, module=_MODULE)
+        self._served = _SETUP.format(names=_NAMES[:2], codes=codes, module=_MODULE)
+        self._driven = _SETUP.format(names=_NAMES, codes=codes, module=_MODULE)
 
     def answer(self, task: Task, code: str, plan: Plan, name: str, nonce: str) -> Program:
-        """Return the program that loads an answer and calls it: cells for our side, the answer, the calls."""
+        """Return the program that loads an answer and calls it: cells for our side, the answer, the calls.
+
+        Answers that are no Python functions are loaded and called in one cell.
+        """
+        if task.language != "python" or not task.entry_point:
+            function, arguments = languages.call(task, code, plan.calls)
+            return self._drive(task, function, arguments, name)
         cells = [self._limits(task), _call("load", code, task.needs)]
         match plan.method:
             case "compared" if plan.calls:
@@ -76,7 +86,7 @@ class Builder:
 
     def expect(self, task: Task, name: str) -> Program:
         """Return the program that asks the reference what the task's calls should give."""
-        said = Cell(f"{_IMPORT}_tests.calls({task.calls!r}, {task.entry_point!r}, True)", "<calls>")
+        said = _call("calls", task.calls, task.entry_point, go_on=True)
         cells = (self._limits(task), _call("load", task.reference, task.needs), said)
         return Program(name, cells, timeout=task.wall_seconds)
 
@@ -85,9 +95,18 @@ class Builder:
         said = _call("replay", task.test, task.prelude, task.entry_point, calls)
         return Program(name, (self._limits(task), said), timeout=task.wall_seconds)
 
+    def tests(self, task: Task, name: str) -> Program:
+        """Return the program that takes tests in JavaScript apart."""
+        return self._drive(task, *languages.tests_of(task), name)
+
+    def _drive(self, task: Task, function: str, arguments: tuple[Any, ...], name: str) -> Program:
+        setup = f"{self._driven}_tests.limit({task.cpu_seconds})"
+        cells = (Cell(setup, "<setup>"), _call(function, *arguments, module="driven"))
+        return Program(name, cells, timeout=task.wall_seconds)
+
     def _limits(self, task: Task) -> Cell:
         limits = f"_tests.limit({task.cpu_seconds}, {task.memory_bytes})"
-        return Cell(f"{self._setup}{limits}\n_tests.keep({_imported(task)})", "<setup>")
+        return Cell(f"{self._served}{limits}\n_tests.keep({_imported(task)})", "<setup>")
 
 
 def _uncompiled() -> str:
@@ -97,8 +116,7 @@ def _uncompiled() -> str:
 @cache
 def _sources() -> tuple[tuple[str, str], ...]:
     here = Path(__file__).parent
-    texts = ((here / name).read_text(encoding="utf-8") for name in ("values.py", "served.py"))
-    return tuple(zip(_NAMES, texts, strict=True))
+    return tuple((name, (here / f"{name}.py").read_text(encoding="utf-8")) for name in _NAMES)
 
 
 def _imported(task: Task) -> list[str]:
@@ -110,7 +128,9 @@ def _imported(task: Task) -> list[str]:
     return sorted({line[1].rstrip(",;").partition(".")[0] for line in lines if len(line) > 1})
 
 
-def _call(function: str, *arguments: Any) -> Cell:
-    # JSON's strings are Python's, and hold no character that cannot be sent.
+def _call(function: str, *arguments: Any, module: str = "served", go_on: bool = False) -> Cell:
+    # JSON's texts, numbers and lists are Python's too, and hold no character that cannot be sent.
     text = ", ".join(json.dumps(argument) for argument in arguments)
-    return Cell(f"{_IMPORT}_tests.{function}({text})", f"<{function}>")
+    words = f"{text}, go_on=True" if go_on else text
+    code = f"import {_MODULE}.{module} as _tests\n_tests.{function}({words})"
+    return Cell(code, f"<{function}>")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ....server.sandbox import ProgramRunner
 from ..task import Task
-from . import verdict
+from . import languages, references, verdict
 from .build import Builder, Plan
 from .verdict import Finding
 
@@ -33,16 +33,32 @@ class Place:
         """
         if task.cases:
             return Plan("compared")
+        if task.language != "python":
+            return await self._plan_of_tests(task)
         if not task.reference:
             return Plan("in_process")
         if task.calls:
             program = self._builder.expect(task, f"{task.id}: reference")
-            return verdict.expected_of(task, await self._sandbox.run_program(program))
+            return references.expected_of(task, await self._sandbox.run_program(program))
         program = self._builder.record(task, f"{task.id}: reference")
-        calls, problem = verdict.calls_of(await self._sandbox.run_program(program))
+        calls, problem = references.calls_of(await self._sandbox.run_program(program))
         if problem:
             return Plan("in_process", problem=problem)
         return Plan("replayed", calls) if calls else Plan("in_process")
+
+    async def _plan_of_tests(self, task: Task) -> Plan:
+        """Take the tests of another language apart; they are judged by comparison or not at all."""
+        taken = None
+        if task.language == "bash":
+            taken = languages.bash_tests(task.test)
+        else:
+            result = await self._sandbox.run_program(self._builder.tests(task, f"{task.id}: tests"))
+            taken = references.taken_apart(result)
+        if taken is None:
+            return Plan(
+                "compared", problem="its tests are not of the kind that can be taken apart."
+            )
+        return Plan("compared", *taken)
 
     async def once(self, task: Task, code: str, plan: Plan, nonce: str) -> Timed:
         """Run an answer once, and the tests on what it gave if they run elsewhere.

@@ -50,7 +50,7 @@ class Said:
 
 def limit(cpu_seconds: int, memory_bytes: int) -> None:
     """Bound what this process may use from now on, beside what the sandbox holds."""
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+    limit_cpu(cpu_seconds)
     with open("/proc/self/statm") as file:
         now = int(file.read().split()[0]) * resource.getpagesize()
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -59,6 +59,11 @@ def limit(cpu_seconds: int, memory_bytes: int) -> None:
         most = min(most, hard)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     _seed(0)
+
+
+def limit_cpu(cpu_seconds: int) -> None:
+    """Bound the CPU time of this process, and of each that it starts."""
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
 
 
 def load(source: str, needs: list[str]) -> Said:
@@ -156,13 +161,30 @@ def test(source: str, prelude: str, entry_point: str, nonce: str) -> Said:
     done: list[str] = []
 
     def run() -> None:
-        function = _entry(entry_point) if entry_point else None
+        function = _plain(_entry(entry_point)) if entry_point else None
         sys.settrace(None)
         sys.setprofile(None)
         _run_tests(source, prelude, entry_point, function)
         done.append(nonce)
 
     return _attempt(run, done)
+
+
+def _plain(function: Any) -> Any:
+    """The function, but where it gives a number or text of a class of the answer's own, a plain one."""
+    if isinstance(function, type):
+        return function
+
+    def called(*arguments: Any, **keywords: Any) -> Any:
+        result = function(*arguments, **keywords)
+        own = type.__dict__["__module__"].__get__(type(result)) == NAME
+        return decode(encode(result)) if own and _is_scalar(result) else result
+
+    return called
+
+
+def _is_scalar(value: object) -> bool:
+    return issubclass(type(value), (int, float, str))
 
 
 def _run_tests(source: str, prelude: str, entry_point: str, function: Any) -> None:

@@ -119,6 +119,8 @@ def _decode(said: Any) -> Any:
 def _decode_scalar(mark: str, content: Any) -> Any:
     if mark == "int":
         return int(content, 16)
+    if mark == "number":
+        return float(content)
     if mark == "bytes":
         return bytes.fromhex(content)
     if mark == "complex":

@@ -30,6 +30,9 @@ class Finding:
     calls: str = ""
 
 
+_UNAVAILABLE = "The sandbox cannot run it: "
+
+
 def of_answer(task: Task, plan: Plan, result: ProgramResult, nonce: str) -> Finding:
     """Judge an answer by what became of its program."""
     if len(result.cells) < 2:
@@ -37,10 +40,12 @@ def of_answer(task: Task, plan: Plan, result: ProgramResult, nonce: str) -> Find
         return Finding("infra_error", result.reason or reason, doubtful=True)
     if ended := _ended_badly(task, result):
         return ended
-    said = [_said(cell) for cell in result.cells[1:]]
+    said = [said_in(cell) for cell in result.cells[1:]]
     if any(message is None for message in said):
         return Finding("crashed", "It interfered with the channel on which it is called.")
     loaded, *given = cast("list[dict[str, Any]]", said)
+    if not given:
+        return _driven(task, plan, loaded)
     if "ended" not in loaded:
         return _of_load(loaded)
     if plan.method == "compared":
@@ -56,7 +61,7 @@ def of_replay(result: ProgramResult) -> Finding:
     """Judge an answer by the tests that were run on what it gave."""
     if result.outcome in {"timed_out", "out_of_memory", "killed"}:
         return Finding("wrong_answer", "What it gave is too large to be tested.", doubtful=True)
-    said = _said(result.cells[-1]) if len(result.cells) == 2 else None
+    said = said_in(result.cells[-1]) if len(result.cells) == 2 else None
     if result.outcome != "completed" or said is None:
         return Finding("infra_error", f"The tests could not be run. {result.reason}", doubtful=True)
     if "unknown_call" in said:
@@ -64,52 +69,30 @@ def of_replay(result: ProgramResult) -> Finding:
         return Finding("infra_error", reason)
     if "ended" in said:
         return Finding("passed")
-    return Finding("wrong_answer", _of_assertion(_error(said)))
+    return Finding("wrong_answer", _of_assertion(error_in(said)))
 
 
-def calls_of(result: ProgramResult) -> tuple[str, str]:
-    """Return the calls that a recording made, as JSON; or "" and why they cannot be had.
-
-    The reason is empty where the tests ran, and only the values are no data.
-    """
-    said = _said(result.cells[-1]) if result.outcome == "completed" else None
-    if said is None or "given" not in said:
-        return "", f"its reference solution does not run. {result.reason}".strip()
-    if "ended" not in said:
-        return "", f"its reference solution fails its own tests: {_raised(_error(said))}"
-    given: list[Any] = said["given"]
-    if not values.is_data(given):
-        return "", ""
-    return json.dumps([call for call, _ in given]), ""
-
-
-def expected_of(task: Task, result: ProgramResult) -> Plan:
-    """Return the plan by which answers must give what the reference gave; calls that it refuses are left out."""
-    said = _said(result.cells[-1]) if result.outcome == "completed" else None
-    if said is None or "ended" not in said:
-        reason = _raised(_error(said)) if said else result.reason
-        return Plan("compared", problem=f"its reference solution does not run: {reason}")
-    calls: list[Any] = json.loads(task.calls)
-    given: list[Any] = said["given"]
-    kept = [
-        (call, one["value"])
-        for call, one in zip(calls, given, strict=True)
-        if "value" in one and values.is_data(one["value"])
-    ]
-    if not kept:
-        return Plan(
-            "compared", problem="its reference solution gives nothing that can be compared."
-        )
-    return Plan("compared", json.dumps([call for call, _ in kept]), tuple(v for _, v in kept))
-
-
-def _said(cell: CellResult) -> dict[str, Any] | None:
-    """What our module in the answer's process said; None where it is nothing that it says."""
+def said_in(cell: CellResult) -> dict[str, Any] | None:
+    """Return what our module in the answer's process said; None where it is nothing that it says."""
     try:
         said: Any = json.loads(cell.value or "")
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", said) if isinstance(said, dict) else None
+
+
+def _driven(task: Task, plan: Plan, said: dict[str, Any]) -> Finding:
+    """Judge an answer that ran in a child of the process that speaks here."""
+    if "syntax" in said:
+        return _of_load(said)
+    if "unavailable" in said:
+        return Finding("infra_error", _UNAVAILABLE + str(said["unavailable"]))
+    return _like_reference(task, plan, said) if plan.calls else _compared_at_once(task, said)
+
+
+def _compared_at_once(task: Task, said: dict[str, Any]) -> Finding:
+    checks = tuple(check for case in task.cases for check in case.checks)
+    return _compared(replace(task, cases=(Case("", checks),)), [said])
 
 
 def _ended_badly(task: Task, result: ProgramResult) -> Finding | None:
@@ -160,16 +143,27 @@ def _ended_early(said: dict[str, Any]) -> Finding:
         return Finding("early_exit", "It called sys.exit before its tests were done.")
     if "too_large" in said:
         return Finding("wrong_answer", "It returned more than can be compared.")
-    error = said.get("error")
-    if not isinstance(error, dict):
+    if "flooded" in said:
+        return Finding("output_limit", "It would not stop printing.")
+    if "killed" in said:
+        return _of_signal(str(said["killed"]))
+    error = error_in(said)
+    if not error:
         return Finding("crashed", "It interfered with the module that calls it.")
-    described = cast("dict[str, Any]", error)
-    if "MemoryError" in _classes(described):
+    if "MemoryError" in _classes(error):
         return Finding("memory", "It ran out of memory.", doubtful=True)
-    starved = bool({"OSError", "BlockingIOError"} & set(_classes(described)))
-    return Finding(
-        "exception", _raised(described), doubtful=starved or "thread" in _raised(described)
-    )
+    line = told(error)
+    # A process or a thread that could not be started may be the doing of another answer.
+    starved = "OSError" in _classes(error) or "thread" in line
+    return Finding("exception", line, doubtful=starved)
+
+
+def _of_signal(name: str) -> Finding:
+    if name == "SIGXCPU":
+        return Finding("timeout", "It used up its CPU time.")
+    if name == "SIGXFSZ":
+        return Finding("output_limit", "It would not stop printing.")
+    return Finding("crashed", f"It was killed by {name[:50]}.", doubtful=name == "SIGKILL")
 
 
 def _compared(task: Task, said: Sequence[dict[str, Any]]) -> Finding:
@@ -238,12 +232,13 @@ def _in_process(said: dict[str, Any], nonce: str) -> Finding:
         if said.get("given") == [nonce]:
             return Finding("passed")
         return Finding("early_exit", "It did not come to the end of its tests.")
-    if "AssertionError" in _classes(_error(said)):
-        return Finding("wrong_answer", _of_assertion(_error(said)))
+    if "AssertionError" in _classes(error_in(said)):
+        return Finding("wrong_answer", _of_assertion(error_in(said)))
     return _ended_early(said)
 
 
-def _error(said: dict[str, Any]) -> dict[str, Any]:
+def error_in(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the exception that was described, empty where there is none."""
     error = said.get("error")
     return cast("dict[str, Any]", error) if isinstance(error, dict) else {}
 
@@ -257,10 +252,11 @@ def _of_assertion(error: dict[str, Any]) -> str:
     if "AssertionError" in _classes(error):
         text = str(error.get("text") or "")
         return _cut(f"A test does not hold: {text}" if text else "A test does not hold.")
-    return _cut(f"A test cannot use what it gave: {_raised(error)}")
+    return _cut(f"A test cannot use what it gave: {told(error)}")
 
 
-def _raised(error: dict[str, Any]) -> str:
+def told(error: dict[str, Any]) -> str:
+    """Return an exception in one line."""
     name = next(iter(_classes(error)), "It failed")
     line = f" at line {error['line']}" if isinstance(error.get("line"), int) else ""
     return _cut(f"{name}{line}: {error.get('text') or ''}".rstrip(": "))

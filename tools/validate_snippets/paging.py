@@ -1,6 +1,7 @@
 """The part of a report that fits into one answer: the worst first, long texts cut, the rest counted."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from .. import _text
 from .._workflow import Rest
@@ -11,7 +12,7 @@ CHARACTERS = 24_000
 FULL_CHARACTERS = 40_000
 PROBLEMS = 10
 PATCH = 8_000
-_SNIPPET, _PASSED_SNIPPET, _DIFF, _ERROR = 400, 160, 1500, 600
+_SNIPPET, _PASSED_SNIPPET, _DIFF, _ERROR, _FORM = 400, 160, 1500, 600, 6000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +98,18 @@ def _cut(result: SnippetReport) -> tuple[SnippetReport, int]:
     """The result with its long texts cut, and by how many characters."""
     diff, error = _text.cut(result.diff, _DIFF), _text.cut(result.error or "", _ERROR)
     snippet = _text.cut(result.snippet, _PASSED_SNIPPET if result.valid else _SNIPPET)
-    change = {
+    change: dict[str, Any] = {
         "snippet": snippet.text,
         "diff": diff.text,
         "error": error.text if result.error else result.error,
     }
     # Of what passed, the reader has the text: the document says it.
     omitted = diff.omitted + error.omitted + (0 if result.valid else snippet.omitted)
+    form = result.standalone
+    if form is not None and (size := len(form.code) + len(form.output)) > _FORM:
+        # Half an example is none.
+        omitted, change["standalone"] = omitted + size, None
+        change["no_standalone"] = f"It has {size:,} characters, which did not fit here."
+    if len(result.patch) > PATCH:
+        omitted, change["patch"] = omitted + len(result.patch), ""
     return result.model_copy(update=change), omitted

@@ -50,6 +50,18 @@ VERDICTS: dict[Kind, Verdict] = {
 ORDER: tuple[Verdict, ...] = ("failed", "errored", "skipped", "passed")
 
 
+class StandaloneReport(BaseModel):
+    """An example with all that it needs, which prints `output` wherever it is run."""
+
+    code: str
+    language: str
+    output: str = ""
+    error: str = Field(
+        default="", description="What it raises at its end, because it is to show that."
+    )
+    env: list[str] = Field(default=[], description="Variables that have to be set.")
+
+
 class SnippetReport(BaseModel):
     """One snippet. Lines and columns are the document's, from 1."""
 
@@ -74,6 +86,14 @@ class SnippetReport(BaseModel):
     )
     setup: list[str] = Field(default=[], description="What was run first, because it needs it.")
     patch: str = Field(default="", description="Of a raw item: as that of a file.")
+    content_hash: str = Field(default="", description="Of a raw item: SHA-256 of its code.")
+    packages: dict[str, str] = Field(
+        default={}, description="Of a raw item: the versions of what it imports."
+    )
+    standalone: StandaloneReport | None = Field(
+        default=None, description="Of a raw item that works; it has been run twice to prove it."
+    )
+    no_standalone: str = Field(default="", description="Why there is no such form.")
     snippet: str = ""
 
 
@@ -105,6 +125,9 @@ class SnippetsReport(WorkflowReport):
     total_snippets: int
     valid_snippets: int
     counts: dict[Kind, int] = Field(default={})
+    not_listed: int = Field(
+        default=0, description="Results that are not listed: they did not pass."
+    )
     without_oracle: int = Field(
         default=0, description="Passed snippets of which only is known that they ran."
     )
@@ -196,6 +219,8 @@ def render(report: SnippetsReport, *, passed: bool = True) -> str:
     if report.counts:
         counts = ", ".join(f"{kind} {count}" for kind, count in report.counts.items())
         lines.append(f"kinds: {counts}")
+    if report.not_listed:
+        lines.append(f"{report.not_listed} that did not pass are not listed")
     if report.without_oracle:
         lines.append(f"{report.without_oracle} of those that passed show no output to compare with")
     if report.lost_sandboxes:
@@ -222,6 +247,25 @@ def _passed(file: FileReport) -> list[str]:
     lines = [f"{file.file}: passed: {named}{', '.join(places)}"] if places else []
     for place, result in zip(places, passed, strict=True):
         lines += [f"    {place} ran after: {'; '.join(result.setup)}"] if result.setup else []
+        lines += _standalone(place, result)
+    return lines
+
+
+def _standalone(place: str, result: SnippetReport) -> list[str]:
+    form = result.standalone
+    if form is None:
+        return (
+            [f"    {place} has no form of its own: {result.no_standalone}"]
+            if result.no_standalone
+            else []
+        )
+    versions = "".join(f", {name} {version}" for name, version in result.packages.items())
+    env = f", needs {', '.join(form.env)}" if form.env else ""
+    lines = [f"{place} by itself ({form.language}{versions}{env}; sha256 {result.content_hash}):"]
+    lines += [f"    {row}" for row in form.code.rstrip("\n").split("\n")]
+    for name, text in (("prints", form.output), ("raises", form.error)):
+        rows = text.rstrip("\n").split("\n") if text else []
+        lines += [f"  {name}:", *(f"    {row}" for row in rows)] if rows else []
     return lines
 
 

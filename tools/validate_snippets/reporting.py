@@ -1,18 +1,53 @@
 """Put judgements into the report."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import _text
 from .._verdict import Verdict
 from .judge import Judged
 from .plan import Attempt
-from .report import VERDICTS, FileReport, SnippetReport, file_report
-from .request import Document, display
+from .report import VERDICTS, FileReport, SnippetReport, StandaloneReport, file_report
+from .request import Document, Item, display
 from .rewrite import patch
 from .snippet import Page, Problem, Snippet
+from .standalone import Standalone
 from .update import Update
+
+
+def with_forms(
+    file: FileReport, items: Sequence[Item], forms: Mapping[int, Standalone]
+) -> FileReport:
+    """Return the report of raw items with what a store wants to know of each; `forms` are by index."""
+    results: list[SnippetReport] = []
+    for result in file.results:
+        code = items[result.snippet_index].code
+        change: dict[str, Any] = {
+            "content_hash": hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
+        }
+        form = forms.get(result.snippet_index)
+        if form is not None:
+            change["packages"] = dict(form.packages)
+            change["no_standalone"] = form.reason
+        if form is not None and not form.reason:
+            change["standalone"] = StandaloneReport(
+                code=form.code,
+                language=form.language,
+                output=form.output,
+                error=_text.clean(form.error),
+                env=list(form.env),
+            )
+        results.append(result.model_copy(update=change))
+    return file.model_copy(update={"results": results})
+
+
+def only_passed(file: FileReport) -> FileReport:
+    """Return the report without the results that did not pass; its counts stay."""
+    passed = [result for result in file.results if result.verdict == "passed"]
+    return file.model_copy(update={"results": passed})
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class SnippetsRequest:
 
     `setup` is Python that runs before every Python snippet. `skip` names what to leave out: a pattern for
     files (`docs/old/*`), `FILE:LINE` for a snippet, or the id of a raw one. `normalise` maps patterns to what
-    stands for their matches in shown and real output. `timeout_seconds` is for each.
+    stands for their matches in shown and real output. `only_working` leaves out what did not pass.
+    `timeout_seconds` is for each.
     """
 
     paths: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class SnippetsRequest:
     skip: tuple[str, ...] = ()
     normalise: Mapping[str, str] = field(default_factory=dict[str, str])
     update: Updating = "no"
+    only_working: bool = False
     timeout_seconds: float = 30.0
 
 
@@ -106,11 +108,11 @@ def _items(items: Sequence[Item]) -> Document:
 
 
 def _fenced(item: Item) -> str:
-    if not re.fullmatch(r"[\w+#.-]+", item.language):
-        raise InvalidInput(f"{item.language!r} is not the name of a language.")
+    # A name that is none must not hold up the other items.
+    language = re.sub(r"[^\w+#.-]", "-", item.language) or "text"
     longest = max((len(run) for run in re.findall("~+", item.code)), default=0)
     fence = "~" * max(3, longest + 1)
-    return f"{fence}{item.language}\n{item.code}\n{fence}\n"
+    return f"{fence}{language}\n{item.code}\n{fence}\n"
 
 
 def _moved(snippet: Snippet, index: int) -> Snippet:

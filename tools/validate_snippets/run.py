@@ -1,5 +1,6 @@
 """Validate snippets: find them, run each with as little before it as it needs, and report."""
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,12 +10,16 @@ import anyio
 from .. import _request
 from .._context import App
 from . import filters, probe, unrun, update
+from .build import Surroundings
 from .extract import format_of
 from .judge import Judged
+from .plan import Attempt
 from .project import with_project
 from .report import FileReport, SnippetsReport, run_report
-from .reporting import Row, file_of, with_updates
+from .reporting import Row, file_of, only_passed, with_forms, with_updates
 from .request import Document, SnippetsRequest, documents
+from .sandboxes import Sandboxes
+from .standalone import Standalone, Wanted, standalone
 from .validation import Case, OnDone, Validation
 
 
@@ -36,7 +41,8 @@ async def run(
         Case(document, snippet, document.ids.get(snippet.index))
         for document in found
         for snippet in document.page.snippets
-        if unrun.is_judged(snippet)
+        # Of raw items every one is asked for by its id.
+        if document.ids or unrun.is_judged(snippet)
     ]
     validation = Validation(app, who, request, cases, on_done)
     facts = await validation.finish() if cases else probe.Facts()
@@ -48,15 +54,41 @@ async def run(
         files = await anyio.to_thread.run_sync(
             lambda: list(_updated(request, found, files, cases, app.roots))
         )
+    losses = validation.losses
+    if request.snippets:
+        forms, lost = await _forms(app, who, request, cases, validation.packages)
+        files = [with_forms(files[0], request.snippets, forms)]
+        losses += lost
     report = run_report(files)
+    if request.only_working:
+        listed = [only_passed(file) for file in report.files]
+        left = report.total_snippets - report.valid_snippets
+        report = report.model_copy(update={"files": listed, "not_listed": left})
     return report.model_copy(
         update={
             "python": facts.python,
             "packages": list(validation.packages),
-            "lost_sandboxes": validation.losses,
+            "lost_sandboxes": losses,
             "duration_seconds": round(time.monotonic() - began, 3),
         }
     )
+
+
+async def _forms(
+    app: App, who: str, request: SnippetsRequest, cases: Sequence[Case], packages: tuple[str, ...]
+) -> tuple[dict[int, Standalone], int]:
+    """The forms of the items that work, by index, and how many sandboxes were lost for them."""
+    working = [case for case in cases if case.done is not None and case.done.passed]
+    wanted = [Wanted(case.snippet, case.setup or Attempt("alone")) for case in working]
+    around = Surroundings(
+        secrets.token_hex(16), request.env, request.setup, request.timeout_seconds
+    )
+    if not wanted:
+        return {}, 0
+    async with Sandboxes(app, who, packages) as sandboxes:
+        forms = await standalone(wanted, around, sandboxes)
+    indexes = [case.snippet.index for case in working]
+    return dict(zip(indexes, forms, strict=True)), sandboxes.losses
 
 
 def _updated(

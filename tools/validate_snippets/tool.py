@@ -86,6 +86,9 @@ async def validate_snippets(
     update: Annotated[
         bool, Field(description="Also give a patch that writes the real outputs over wrong ones.")
     ] = False,
+    only_working: Annotated[
+        bool, Field(description="List only what passed. For raw items: those to store.")
+    ] = False,
     timeout_seconds: Annotated[float, Field(gt=0, le=120, description="For each snippet.")] = 30.0,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
 ) -> Annotated[CallToolResult, SNIPPETS.answer]:
@@ -99,7 +102,8 @@ async def validate_snippets(
     something else than is shown, is no valid code or does not end. `skipped` means that it could not
     be judged here (it needs the network, a key, a file, a package, a person, or its author skips it):
     that is not a pass. `errored` means that the sandbox did it. There is no network, and nothing can
-    touch the user's machine. `had_oracle` tells whether output was compared, or it only ran.
+    touch the user's machine. `had_oracle` tells whether output was compared, or it only ran. A raw item
+    that works comes with a `standalone` form to store: setup, code and real output, run twice.
     """
     app, who = app_of(ctx), principal()
 
@@ -119,6 +123,7 @@ async def validate_snippets(
         skip=tuple(skip or ()),
         normalise=normalise or {},
         update="patch" if update else "no",
+        only_working=only_working,
         timeout_seconds=timeout_seconds,
     )
 

@@ -209,7 +209,8 @@ def code_of(reply: str) -> str:
     if not blocks and "def test" in reply:
         blocks = [reply]
     with_tests = [text for text in blocks if "def test" in text]
-    return max(with_tests or blocks, key=len, default="")
+    longest = max(with_tests or blocks, key=len, default="")
+    return f"{longest.rstrip()}\n" if longest.strip() else ""
 
 
 def only(text: str, names: set[str]) -> str:

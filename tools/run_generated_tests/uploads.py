@@ -43,8 +43,11 @@ def collect(folder: Path) -> tuple[dict[str, bytes], list[Kept], list[str]]:
     """The files of a folder to send, those that stay home, and remarks. Reads; runs nothing but git."""
     names, ignored, notes = _listed(folder)
     made = _made_by_the_build(folder)
-    if made in ignored:
-        ignored.remove(made)
+    around = [
+        name for name in ignored if name == made or (name[-1:] == "/" and made.startswith(name))
+    ]
+    if made and around:
+        ignored = [name for name in ignored if name not in around]
         names.append(made)
     kept = [Kept(name, "ignored") for name in ignored]
     files: dict[str, bytes] = {}

@@ -9,6 +9,7 @@ from .judge import Judged, Wrong
 from .oracles import Comparison, Rules
 from .snippet import Expected, Snippet
 
+_NOT_THERE = re.compile(r"^bash: line \d+: ([\w./+-]+): command not found$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>")
 
 
@@ -30,6 +31,11 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
         return Judged("unsafe", result.reason, line=line)
     if result.exit_code != 0 or not ran.whole:
         return _of_failure(result, ran, text, line)
+    for first, said in ran.errors.items():
+        # `eval "$(missing)"` exits with 0.
+        if match := _NOT_THERE.search(said):
+            at = snippet.position(places.get(first, 1)).line
+            return Judged("needs_dependency", f"The command {match[1]} is not there.", match[0], at)
     return _of_outputs(snippet, ran, rules)
 
 

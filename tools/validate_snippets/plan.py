@@ -93,8 +93,10 @@ def plan(
         sources.attempt("touching", _touching(page, snippet, definers)),
     ]
     if _may_depend(page, snippet, failures):
-        everything = sorted({*author, *_usable(page, snippet)})
-        attempts.append(sources.attempt("page", everything))
+        everything = {*author, *_usable(page, snippet)}
+        rest = sorted(everything - (set(broken) - set(author)))
+        attempts.append(sources.attempt("page", rest))
+        attempts.append(sources.attempt("page", sorted(everything)))
     return _worthwhile(attempts)
 
 

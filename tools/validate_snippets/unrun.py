@@ -81,6 +81,8 @@ def _of_language(snippet: Snippet) -> Judged | None:
         reason = f"Its code is in {snippet.unresolved}, which cannot be read."
         return Judged("needs_file", reason)
     if snippet.kind == "other" or snippet.language not in RUN | {"json", "toml"}:
+        if snippet.language == "console":
+            return Judged("language", "It is a console session, and nothing in it has a prompt.")
         name = snippet.language or "no language"
         return Judged("language", f"The block says {name}, which is not run here.")
     return None

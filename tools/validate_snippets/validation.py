@@ -296,8 +296,7 @@ class Validation:
             other.snippet.index
             for other in theirs
             if (other.done and not other.done.passed)
-            or (other.judged and other.judged[-1].reached and not other.judged[-1].failure.missing)
-            and not other.judged[-1].passed
+            or (other.judged and not other.judged[-1].passed)
         )
 
     async def _round(self, cases: Sequence[Case]) -> None:

@@ -98,6 +98,11 @@ CASES = {
     "fails in a shell unseen": ("raises", "```bash\nfalse && true\necho done\n```\n", 1),
     "fails in a pipe": ("raises", "```bash\nfalse | cat\necho done\n```\n", 1),
     "leaves a shell early": ("raises", "```bash\necho a\nexit 0\nfalse\n```\n", 2),
+    "calls what is not there": (
+        "needs_dependency",
+        '```bash\necho a\neval "$(no-such-command)"\n```\n',
+        2,
+    ),
     "is no shell": ("syntax", "```bash\necho a\nif true; then\n```\n", 2),
 }
 

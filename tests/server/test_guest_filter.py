@@ -161,6 +161,19 @@ def test_every_number_is_refused_exactly_if_the_table_says_so(machine: str) -> N
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_what_makes_sessions_may_make_namespaces_and_mount_and_no_more(machine: str) -> None:
+    """All else is as for user code."""
+    program, calls = seccomp.build(machine, namespaces=True), CALLS[machine]
+    mount = MUST_BE_REFUSED["mount"][MACHINES[::-1].index(machine)]
+
+    for number in EVERY_NUMBER:
+        expected = ALLOW if number == mount else decide(machine, number)
+        assert (number, run(program, ARCHITECTURES[machine], number)) == (number, expected)
+    for flag in (0x00020000, 0x10000000, 0x20000000, 0x40000000):
+        assert run(program, ARCHITECTURES[machine], calls.clone, flag) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_numbers_of_the_x32_calls_do_not_exist(machine: str) -> None:
     """They would be the same calls under other numbers, past the table."""
     for number in (*EVERY_NUMBER, 0x3FFFFFFF, -1 - X32):

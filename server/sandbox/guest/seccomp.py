@@ -109,8 +109,8 @@ class _Rule(NamedTuple):
     error: int = errno.EPERM
 
 
+_NO_NAMESPACES = _Rule((56, 220), 0, "any bit of", (_ALL_NAMESPACES,))  # clone
 _RULES = (
-    _Rule((56, 220), 0, "any bit of", (_ALL_NAMESPACES,)),  # clone
     _Rule((41, 198), 0, "none of", _SOCKET_FAMILIES, errno.EAFNOSUPPORT),  # socket
     _Rule((41, 198), 2, "none of", _SOCKET_PROTOCOLS, errno.EPROTONOSUPPORT),
     _Rule((16, 29), 1, "one of", _TERMINAL_INJECTION),  # ioctl
@@ -146,10 +146,11 @@ def _refuse(number: int) -> bytes:
     return _op(_RETURN, _ERRNO | number)
 
 
-def build(machine: str | None = None, *, network: bool = True) -> bytes:
+def build(machine: str | None = None, *, network: bool = True, namespaces: bool = False) -> bytes:
     """The filter's instructions for a machine (`os.uname().machine`), as bytes.
 
     Without `network` there are Unix sockets only: for where the network, loopback too, is somebody else's.
+    With `namespaces` they can be made and furnished by `mount`: for what makes them for sessions.
     Raises OSError(ENOSYS) for an architecture that has no table here.
     """
     try:
@@ -164,13 +165,18 @@ def build(machine: str | None = None, *, network: bool = True) -> bytes:
         _op(_JUMP_AT_LEAST, 0x40000000, 0, 1),  # the x32 numbers would pass by the table
         _refuse(errno.ENOSYS),
     ]
-    for numbers in REFUSED.values():
+    for name, numbers in REFUSED.items():
         number = numbers[column]
-        if number is not None:
+        if number is not None and not (namespaces and name == "mount"):
             program += [_op(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # glibc falls back to clone, whose flags can be read here; clone3 keeps them behind a pointer.
     program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
-    for rule in _RULES if network else (*_RULES, _NO_NETWORK):
+    rules = [
+        *_RULES,
+        *([] if namespaces else [_NO_NAMESPACES]),
+        *([] if network else [_NO_NETWORK]),
+    ]
+    for rule in rules:
         checks = _check_argument(rule)
         program += [
             _op(_LOAD, _NUMBER),

@@ -6,8 +6,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from ..base import Limits
 from ..driving.connection import Connection, connect
 from ..errors import SandboxRejected, SandboxUnavailable
+from ..guest import seccomp
 from . import launch, plan
 from .cgroups import Cgroup
 from .environments import Environment
@@ -85,10 +86,17 @@ class Jail:
                 held.callback(cgroup.remove)
             held.callback(ours.close)
             cache = _supervisor_cache(cache_dir, environment)
-            jail_plan = plan.make(
-                environment, limits, bwrap=bwrap, cache=cache, control=theirs.fileno()
-            )
-            process = await _launch(jail_plan, cgroup, theirs.fileno())
+            with _filter() as filter_:
+                inherited = (theirs.fileno(), filter_)
+                jail_plan = plan.make(
+                    environment,
+                    limits,
+                    bwrap=bwrap,
+                    cache=cache,
+                    control=inherited[0],
+                    filter_=filter_,
+                )
+                process = await _launch(jail_plan, cgroup, inherited)
             jail = cls(process, ours, cgroup)
             jail._spares_kept = _SPARES if shell else 0
             jail._held = held.pop_all()
@@ -222,7 +230,7 @@ class Jail:
 
 
 async def _launch(
-    jail_plan: plan.Plan, cgroup: Cgroup | None, control: int
+    jail_plan: plan.Plan, cgroup: Cgroup | None, inherited: Sequence[int]
 ) -> asyncio.subprocess.Process:
     orders = {
         "cgroup_files": [os.fspath(path) for path in cgroup.procs_files] if cgroup else [],
@@ -236,7 +244,7 @@ async def _launch(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            pass_fds=(control,),
+            pass_fds=inherited,
             env={},
             start_new_session=True,
         )
@@ -245,6 +253,27 @@ async def _launch(
             f"The local sandbox could not be started: {error.strerror}. The machine may be out of "
             f"memory or processes; close other programs and try again."
         ) from error
+
+
+@contextmanager
+def _filter() -> Generator[int]:
+    """A file of what the supervisor itself is refused: packages bring code that Python runs in it, before
+    any of ours.
+    """
+    try:
+        instructions = seccomp.build(namespaces=True)
+    except OSError as error:
+        raise SandboxRejected(
+            f"The local sandbox cannot run on this machine: {error.strerror}. Set E2B_API_KEY to run code "
+            "in E2B's cloud."
+        ) from error
+    descriptor = os.memfd_create("filter")
+    try:
+        os.write(descriptor, instructions)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _supervisor_cache(cache_dir: Path, environment: Environment) -> Path:

@@ -28,7 +28,7 @@ def held_by(groups: Sequence[Cgroup | None]) -> Mapping[str, str]:
     return {
         "memory_bytes": memory,
         "processes": processes,
-        "disk_bytes": "the size of each of a session's two file systems in memory (tmpfs)",
+        "disk_bytes": "the size of a session's file system in memory (tmpfs)",
         "file_bytes": _PROCESS,
         "open_files": _PROCESS,
         "cpu_seconds": _PROCESS,

@@ -56,16 +56,23 @@ class Plan:
 
 
 def make(
-    environment: Environment, limits: Limits, *, bwrap: Path, cache: Path, control: int
+    environment: Environment,
+    limits: Limits,
+    *,
+    bwrap: Path,
+    cache: Path,
+    control: int,
+    filter_: int,
 ) -> Plan:
     """The plan for a jail whose supervisor listens on the descriptor `control`.
 
-    `cache` is a directory of the host that the supervisor alone may write.
+    `cache` is a directory of the host that the supervisor alone may write; from the descriptor `filter_`
+    bubblewrap reads the filter of system calls that all of the jail runs under.
     """
     plan = Plan()
     _add_bwrap(plan, bwrap)
     plan.add("--unshare-all", "--uid", "1000", "--gid", "1000", "--hostname", "sandbox")
-    plan.add("--new-session", "--die-with-parent", "--clearenv")
+    plan.add("--new-session", "--die-with-parent", "--clearenv", "--seccomp", str(filter_))
     _add_system(plan)
     _add_python(plan, environment)
     plan.bind(_GUEST, "/guest/proofbox_guest")

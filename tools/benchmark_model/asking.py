@@ -1,7 +1,7 @@
 """Asking one model everything that the journal does not have yet."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -9,7 +9,7 @@ from ...server.sessions import Clock
 from . import spending
 from .journal import Journal
 from .providers.base import Provider, Question, Refused, Reply
-from .providers.patience import Pace, Patience, ask
+from .providers.patience import Pace, Patience, persist
 from .providers.prices import Price
 from .replies import to_record
 from .spending import Budget, Charge
@@ -76,7 +76,7 @@ class _Asking:
             if self.asked.stopped:
                 return
             most = spending.worst(question.prompt, self._terms.max_tokens, self._price)
-            if not self._terms.budget.set_aside(most):
+            if not await self._terms.budget.reserve(most):
                 self.asked.stopped = self._terms.budget.reason()
                 return
             real = Charge()
@@ -89,13 +89,28 @@ class _Asking:
 
     async def _one(self, key: str, question: Question, most: Charge) -> Charge:
         terms = self._terms
-        reply = await ask(self._provider, question, self._pace, terms.clock, terms.patience)
+        reply, retries = await persist(
+            self._provider.name,
+            lambda: self._attempt(question),
+            self._pace,
+            terms.clock,
+            terms.patience,
+        )
+        reply = replace(reply, retries=retries)
         await self._journal.add("reply", key, to_record(reply))
         self._in_a_row = 0
         terms.on_answer()
         return charge(reply, self._price, most)
 
+    async def _attempt(self, question: Question) -> Reply:
+        if self.asked.stopped:
+            # It was waiting for its turn when another question stopped everything.
+            raise Refused(self.asked.stopped, for_good=True)
+        return await self._provider.ask(question)
+
     def _failed(self, key: str, refused: Refused) -> None:
+        if self.asked.stopped:
+            return
         self.asked.failures[key] = str(refused)
         self._in_a_row += 1
         if refused.for_good:

@@ -1,5 +1,6 @@
 """The plots of the page, as SVG: no script, every mark with a title that says what it is in words."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -83,7 +84,7 @@ def scatter(points: Sequence[Point], label: str, unit: str) -> str:
     if not known:
         return ""
     height = 300
-    most = max(x for _, x in known) or 1.0
+    most = _round_up(max(x for _, x in known))
     parts = [_grid_y(height)]
     for fraction in (0.0, 0.5, 1.0):
         x = _LEFT + fraction * (_WIDTH - _LEFT - 60)
@@ -175,6 +176,14 @@ def _y(share: float, height: float) -> float:
     return 14 + (1 - share) * (height - 50)
 
 
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20 and so on: an axis that ends there is read easily."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9))
+
+
 def _mean(shares: Mapping[str, float]) -> float:
     return sum(shares.values()) / len(shares) if shares else 0.0
 
@@ -184,4 +193,7 @@ def _percent(found: Estimate) -> str:
 
 
 def _short(name: str) -> str:
+    if name.startswith("file:"):
+        # Folders and suffixes tell least of a file's name.
+        name = name.rsplit("/", 1)[-1].split(".jsonl")[0].removeprefix("file:")
     return name if len(name) <= 32 else f"{name[:14]}…{name[-17:]}"

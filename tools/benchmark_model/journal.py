@@ -111,16 +111,12 @@ class Journal:
             for line in file:
                 place = (start, len(line))
                 start += len(line)
-                if (key := _key(line)) is not None and (
-                    key[0] == "batch" or key not in self._places
-                ):
+                if (key := _key(line)) is not None:
                     self._places[key] = place
 
 
 def _key(line: bytes) -> tuple[str, str] | None:
     """The key of a whole line; None for a torn one."""
-    if not line.endswith(b"\n"):
-        return None
     try:
         facts = json.loads(line)
         return (str(facts["kind"]), str(facts["key"])) if "record" in facts else None

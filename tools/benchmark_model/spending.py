@@ -1,6 +1,8 @@
 """The budget: what may be spent is set aside before a question is asked, so it is never exceeded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import anyio
 
 from .providers.base import Tokens
 from .providers.prices import Price
@@ -39,6 +41,15 @@ class Budget:
     tokens: int | None = None
     spent: Charge = Charge()
     _aside: Charge = Charge()
+    _settled: anyio.Event = field(default_factory=anyio.Event)
+
+    async def reserve(self, most: Charge) -> bool:
+        """Set it aside as soon as there is room; False once there cannot be any, as nothing is under way."""
+        while not self.set_aside(most):
+            if self._aside.tokens <= 0:
+                return False
+            await self._settled.wait()
+        return True
 
     def set_aside(self, most: Charge) -> bool:
         """Whether there is room for a question; then it is set aside."""
@@ -55,6 +66,8 @@ class Budget:
         """Replace what was set aside by what it came to."""
         self._aside = Charge(self._aside.usd - most.usd, self._aside.tokens - most.tokens)
         self.spent = Charge(self.spent.usd + real.usd, self.spent.tokens + real.tokens)
+        self._settled.set()
+        self._settled = anyio.Event()
 
     def reason(self) -> str:
         """Why no more is asked."""

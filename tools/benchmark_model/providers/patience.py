@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
 
 from ....server.sessions import Clock
-from .base import Busy, Provider, Question, Refused, Reply, Trouble
+from .base import Busy, Refused, Trouble
 
 FIRST_AT_ONCE = 4
 
@@ -98,16 +98,6 @@ async def persist(
         if waited > patience.wait_seconds:
             break
     raise Refused(f"{name} did not answer in several attempts: {last}", for_good=False)
-
-
-async def ask(
-    provider: Provider, question: Question, pace: Pace, clock: Clock, patience: Patience
-) -> Reply:
-    """Ask until there is a reply. Raises as `persist` does."""
-    reply, retries = await persist(
-        provider.name, lambda: provider.ask(question), pace, clock, patience
-    )
-    return replace(reply, retries=retries)
 
 
 def _too_long(name: str, busy: Busy, pause: float) -> str:

@@ -6,7 +6,7 @@ our channel is named and left out, and the others run without it.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...server.programs import OpenSandbox
@@ -116,6 +116,7 @@ async def _first(
     plan = variation(base, 0)
     while True:
         [run] = await run_all(project, [plan], open_sandbox)
+        run = _with_what_was_known(run, culprits.values())
         on_done(f"First run is done: {len(run.tests)} tests")
         if run.complete or run.lost or not run.culprit or len(culprits) >= _MOST_CULPRITS:
             break
@@ -140,6 +141,20 @@ async def _first(
         lost=run.problems if run.lost else (),
         project=project,
     )
+
+
+def _with_what_was_known(run: TestRun, earlier: Iterable[TestRun]) -> TestRun:
+    """A run of some tests reads their files only; of the others the runs before it tell."""
+    for one in reversed(list(earlier)):
+        items = {item.id: item for item in (*one.items, *run.items)}
+        run = replace(
+            run,
+            items=tuple(items.values()),
+            not_collected={**one.not_collected, **run.not_collected},
+            left_out={**one.left_out, **run.left_out},
+            deselected=tuple(dict.fromkeys((*one.deselected, *run.deselected))),
+        )
+    return run
 
 
 def _distrust(first: TestRun, more: Sequence[TestRun]) -> list[str]:

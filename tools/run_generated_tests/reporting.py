@@ -67,7 +67,7 @@ def report_of(request: TestsRequest, outcomes: Sequence[Outcome], *, seconds: fl
         keep=sum(one.verdict == "keep" for one in judged),
         mend=sum(one.verdict == "mend" for one in judged),
         drop=sum(one.verdict == "drop" for one in judged),
-        tests_execute=bool(run.tests) and run.complete and not run.not_collected,
+        tests_execute=_execute(evidence),
         syntax_valid=not any(sheet.error for sheet in evidence.prepared.sheets),
         has_assertions=_all_assert(evidence),
         tests=[_test(one) for one in worst_first(judged)],
@@ -97,6 +97,14 @@ def _overall(outcomes: Sequence[Outcome]) -> tuple[Verdict, str]:
                 return verdict, f"{where}{outcome.python.reason}"
     also = f" The same on {len(outcomes)} versions of Python." if len(outcomes) > 1 else ""
     return "passed", main.reason + also
+
+
+def _execute(evidence: Evidence) -> bool:
+    """Whether everything that was found was run to its end, and something was found."""
+    run = evidence.repeats.first
+    return (
+        bool(run.tests) and run.complete and not run.not_collected and not evidence.repeats.culprits
+    )
 
 
 def _all_assert(evidence: Evidence) -> bool:

@@ -1,0 +1,19 @@
+"""Apps over a jail: what tests are worth can only be seen where they really run."""
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from proofbox.server.app import open_app
+from proofbox.server.sandbox.local.backend import LocalBackend
+from proofbox.server.settings import Settings
+from proofbox.tools._context import App
+
+
+@pytest.fixture
+async def jailed(local_cache: Path) -> AsyncGenerator[App]:
+    """An App whose sandboxes are jails on this machine."""
+    backend = LocalBackend(cache_dir=local_cache)
+    async with open_app(Settings(), backend=backend) as app:
+        yield app

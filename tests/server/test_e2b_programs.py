@@ -1,12 +1,13 @@
 """Programs on E2B, against the stand-in: what only a machine with other services in it can get wrong."""
 
+import os
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import pytest
-from standin import Size, StandIn
+from standin import API_KEY, Size, StandIn
 
 from proofbox.server import programs
 from proofbox.server.sandbox import (
@@ -19,6 +20,7 @@ from proofbox.server.sandbox import (
     SandboxUnavailable,
 )
 from proofbox.server.sandbox.e2b import E2BBackend, E2BSandbox
+from proofbox.server.sandbox.e2b.bounded import AsyncSandbox
 from proofbox.server.sandbox.e2b.relay import Relay
 
 pytestmark = pytest.mark.slow
@@ -44,6 +46,8 @@ def cells(*code: str, timeout: float = 20.0) -> Program:
 @pytest.fixture(params=[True, False], ids=["namespaces", "none"])
 def size(request: pytest.FixtureRequest, standin: StandIn) -> Iterator[Size]:
     """Machines whose root may make namespaces, and others."""
+    if not request.param and os.geteuid() != 0:
+        pytest.skip("without namespaces programs need users of their own, which only root can give")
     standin.fleet.size = Size(namespaces=request.param)
     yield standin.fleet.size
     standin.fleet.size = Size()
@@ -203,21 +207,19 @@ async def test_a_broken_stream_is_unavailable_and_the_next_program_gets_a_new_su
 async def test_a_python_that_is_too_old_is_for_a_person_to_mend(e2b_sandbox: E2BSandbox) -> None:
     """The guest needs 3.9; it says so in place of a traceback."""
     with pytest.raises(SandboxRejected, match=r"3\.8\.10"):
-        await Relay.start(
-            e2b_sandbox._sdk, python="python3", version="3.8.10", limits=Limits(), preload=()
-        )
+        await start_relay(e2b_sandbox, python="python3", version="3.8.10")
 
 
 async def test_a_supervisor_that_does_not_start_says_what_it_said(e2b_sandbox: E2BSandbox) -> None:
     """An interpreter that is not there, for one."""
     with pytest.raises(SandboxUnavailable, match="no-such-python"):
-        await Relay.start(
-            e2b_sandbox._sdk,
-            python="/no-such-python",
-            version="3.12.1",
-            limits=Limits(),
-            preload=(),
-        )
+        await start_relay(e2b_sandbox, python="/no-such-python", version="3.12.1")
+
+
+async def start_relay(sandbox: E2BSandbox, *, python: str, version: str) -> None:
+    """Start programs' supervisor in a sandbox with an interpreter that may not do."""
+    sdk = await AsyncSandbox.connect(sandbox.id, api_key=API_KEY)
+    await Relay.start(sdk, python=python, version=version, limits=Limits(), preload=())
 
 
 async def test_a_sandbox_lost_among_three_costs_no_verdict(

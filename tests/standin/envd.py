@@ -198,14 +198,14 @@ class Process(process_connect.Process):
     async def close_stdin(
         self, request: process_pb.CloseStdinRequest, ctx: Any, /
     ) -> process_pb.CloseStdinResponse:
-        pid = request.process.selector.value if request.process and request.process.selector else 0
-        self._input(request.process)
-        _close(self._inputs.pop(pid, None))
+        descriptor = self._input(request.process)
+        self._inputs = {pid: each for pid, each in self._inputs.items() if each != descriptor}
+        os.close(descriptor)
         return process_pb.CloseStdinResponse()
 
     def _input(self, process: process_pb.ProcessSelector | None) -> int:
         pid = process.selector.value if process is not None and process.selector else 0
-        if pid not in self._running:
+        if not isinstance(pid, int) or pid not in self._running:
             raise ConnectError(Code.NOT_FOUND, f"process with pid {pid} not found")
         if pid not in self._inputs:
             raise ConnectError(Code.FAILED_PRECONDITION, "stdin is not enabled")

@@ -51,7 +51,8 @@ _WARM = (
 )
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_is_root = os.geteuid() == 0
+_user, _group = os.getuid(), os.getgid()
+_is_root = _user == 0
 
 
 def main() -> None:
@@ -87,10 +88,9 @@ def _become_machine(request: dict[str, Any], mapped: int) -> NoReturn:
     os.read(mapped, 1)
     os.close(mapped)
     if not _is_root:
-        user, group = os.getuid(), os.getgid()
         Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{_HOME_USER} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{_HOME_USER} {group} 1")
+        Path("/proc/self/uid_map").write_text(f"{_HOME_USER} {_user} 1")
+        Path("/proc/self/gid_map").write_text(f"{_HOME_USER} {_group} 1")
     # The machine's root may not enter the directories of the root outside, but what is open is open.
     sources = [*_SYSTEM, *request["shown"], request["image"], request["folder"]]
     opened = {path: os.open(path, os.O_PATH) for path in sources if os.path.isdir(path)}

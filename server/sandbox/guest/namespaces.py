@@ -50,9 +50,10 @@ NEW_AS_ROOT = (
 NEW = linux.CLONE_NEWUSER | NEW_AS_ROOT
 
 
-def furnish(limits: dict[str, int], user: int, group: int) -> None:
+def furnish(limits: dict[str, int], user: int, group: int, *, in_jail: bool = True) -> None:
     """As process 1 of new namespaces: map the ids and replace all that sessions would share.
 
+    Outside a jail, which shows nothing else, the rest of the machine is sealed as `furnish_as_root` does.
     Raises OSError where the kernel does not allow nesting; the message names the step.
     """
     linux.set_dumpable(True)  # else the map files are not ours
@@ -60,6 +61,8 @@ def furnish(limits: dict[str, int], user: int, group: int) -> None:
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    if not in_jail:
+        _seal()
     _mount_writable(limits["disk_bytes"], user, group)
     seed_caches()
     _hide(SHARED_CACHE)
@@ -76,12 +79,18 @@ def furnish_as_root(limits: dict[str, int], user: int) -> None:
     can be written.
     """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    with contextlib.suppress(OSError):  # an older kernel; that user can write little of it anyhow
+    _seal()
+    _mount_writable(limits["disk_bytes"], user, user)
+    _mount_own_system()
+
+
+def _seal() -> None:
+    with contextlib.suppress(
+        OSError
+    ):  # an older kernel; programs' users can write little of it anyhow
         linux.make_read_only("/")
     for directory in _SHARED:
         _hide(directory)
-    _mount_writable(limits["disk_bytes"], user, user)
-    _mount_own_system()
 
 
 def _hide(directory: str) -> None:

@@ -35,7 +35,7 @@ class InNamespaces:
             identity.become(user, namespaces=True)
             namespaces.furnish_as_root(limits, user)
         else:
-            namespaces.furnish(limits, *self._ids)
+            namespaces.furnish(limits, *self._ids, in_jail=False)
         os.environ.update(HOME=namespaces.HOME, TMPDIR="/tmp")
 
     def problem(self, limits: dict[str, int], user: int) -> str:

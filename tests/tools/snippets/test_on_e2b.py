@@ -11,6 +11,7 @@ from proofbox.server.app import open_app
 from proofbox.server.sandbox.e2b import E2BBackend
 from proofbox.server.settings import Settings
 from proofbox.tools._context import App
+from proofbox.tools.validate_snippets.report import SnippetsReport
 from proofbox.tools.validate_snippets.request import SnippetsRequest
 from proofbox.tools.validate_snippets.run import run
 
@@ -47,11 +48,13 @@ async def test_a_lost_sandbox_costs_no_verdict_and_is_in_the_report(
         await anyio.to_thread.run_sync(standin.kill, lost[0])
 
     request = SnippetsRequest(text="".join(map(snippet, range(100))), format="markdown")
+    reports: list[SnippetsReport] = []
     with anyio.fail_after(120):
         async with anyio.create_task_group() as group:
             group.start_soon(lose_one)
-            report = await run(app, "somebody", request, on_done)
+            reports.append(await run(app, "somebody", request, on_done))
 
+    (report,) = reports
     assert len(lost) == 1
     assert report.lost_sandboxes == 1
     assert (report.total_snippets, report.valid_snippets) == (100, 90)

@@ -16,6 +16,8 @@ from .source import decode
 
 MAX_FILES = 5000
 MAX_FILE_BYTES = 8 * 1024**2
+MAX_BYTES = 64 * 1024**2
+"""Of all documents together: they are held while they are validated, and so are their reports."""
 MAX_ITEMS = 5000
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})
 # A folder's .txt files are lists of requirements more often than pages.
@@ -84,12 +86,29 @@ def documents(request: SnippetsRequest, roots: Sequence[Path]) -> Iterator[Docum
     if request.snippets:
         return iter([_items(request.snippets)])
     files = _files(request.paths, [root.resolve() for root in roots])
+    _check_size(sum(map(_size, files)), "paths name files of")
     return (_read(path, roots) for path in files)
+
+
+def _check_size(size: int, what: str) -> None:
+    if size > MAX_BYTES:
+        raise InvalidInput(
+            f"{what} {size:,} bytes; at most {MAX_BYTES:,} are validated at a time. Name fewer."
+        )
+
+
+def _size(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return 0  # it will be said of the file
+    return size if size <= MAX_FILE_BYTES else 0
 
 
 def _items(items: Sequence[Item]) -> Document:
     if len(items) > MAX_ITEMS:
         raise InvalidInput(f"snippets has {len(items)} items; at most {MAX_ITEMS} fit in a call.")
+    _check_size(sum(len(item.code) for item in items), "snippets has")
     ids = [item.id for item in items]
     if len(set(ids)) != len(ids):
         raise InvalidInput("Two snippets have the same id; every id must be there once.")

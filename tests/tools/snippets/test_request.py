@@ -1,0 +1,68 @@
+"""What may be validated at a time: more than that is refused with a number, not with a full memory."""
+
+from pathlib import Path
+
+import pytest
+
+from proofbox.server.sandbox import InvalidInput
+from proofbox.tools.validate_snippets import request
+from proofbox.tools.validate_snippets.request import Item, SnippetsRequest, documents
+
+
+def sparse(file: Path, size: int) -> None:
+    """A file of so many bytes that takes no room."""
+    with file.open("wb") as stream:
+        stream.truncate(size)
+
+
+def test_documents_that_are_too_much_together_are_refused(tmp_path: Path) -> None:
+    """Before any is read."""
+    for number in range(10):
+        sparse(tmp_path / f"{number}.md", 7 * 1024**2)
+
+    with pytest.raises(InvalidInput, match="73,400,320 bytes; at most 67,108,864"):
+        documents(SnippetsRequest(paths=(".",)), [tmp_path])
+
+
+def test_a_file_that_is_too_large_is_said_of_that_file(tmp_path: Path) -> None:
+    """The others are validated, and the run cannot pass."""
+    sparse(tmp_path / "a.md", request.MAX_FILE_BYTES + 1)
+    (tmp_path / "b.md").write_text("```python\nx = 1\n```\n")
+
+    large, other = documents(SnippetsRequest(paths=(".",)), [tmp_path])
+
+    assert "larger than 8,388,608 bytes" in large.unreadable
+    assert (other.unreadable, len(other.page.snippets)) == ("", 1)
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their limit."""
+    monkeypatch.setattr(request, "MAX_FILES", 3)
+    for number in range(4):
+        (tmp_path / f"{number}.md").touch()
+
+    with pytest.raises(InvalidInput, match="more than 3 files"):
+        documents(SnippetsRequest(paths=(".",)), [tmp_path])
+
+
+def test_raw_items_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By number and by size; each has an id of its own."""
+    monkeypatch.setattr(request, "MAX_ITEMS", 2)
+    monkeypatch.setattr(request, "MAX_BYTES", 10)
+
+    for items, says in (
+        ([Item(str(n), "x") for n in range(3)], "3 items; at most 2"),
+        ([Item("a", "x" * 11)], "11 bytes; at most 10"),
+        ([Item("a", "x"), Item("a", "y")], "the same id"),
+    ):
+        with pytest.raises(InvalidInput, match=says):
+            documents(SnippetsRequest(snippets=tuple(items)), [])
+
+
+def test_a_language_that_is_none_does_not_hold_up_the_others() -> None:
+    """It is one that is not run."""
+    items = (Item("a", "x", "c sharp"), Item("b", "x = 1", ""), Item("c", "x = 1"))
+
+    (document,) = documents(SnippetsRequest(snippets=items), [])
+
+    assert [one.language for one in document.page.snippets] == ["c-sharp", "text", "python"]

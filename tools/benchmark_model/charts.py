@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from .. import _text
 from .estimates import Estimate
 from .summary import Model, Summary
 
@@ -39,8 +40,8 @@ def intervals(models: Sequence[Model], k: int) -> str:
         low, middle, high = (_x(value) for value in (found.low, found.value, found.high))
         fill = colour[model.name]
         parts.append(
-            f"<g><title>{escape(model.name)}: pass@{k} {_percent(found)}</title>"
-            f'<text x="{_LEFT - 10}" y="{y + 4}" text-anchor="end">{escape(_short(model.name))}</text>'
+            f"<g><title>{_safe(model.name)}: pass@{k} {_percent(found)}</title>"
+            f'<text x="{_LEFT - 10}" y="{y + 4}" text-anchor="end">{_safe(_short(model.name))}</text>'
             f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{fill}" stroke-width="3"/>'
             f'<line x1="{low:.1f}" x2="{low:.1f}" y1="{y - 6}" y2="{y + 6}" stroke="{fill}" stroke-width="2"/>'
             f'<line x1="{high:.1f}" x2="{high:.1f}" y1="{y - 6}" y2="{y + 6}" stroke="{fill}" stroke-width="2"/>'
@@ -67,7 +68,7 @@ def curves(models: Sequence[Model]) -> str:
         band += [place(k, found.low) for k, found in reversed(list(model.pass_at.items()))]
         fill = colour[model.name]
         parts.append(
-            f"<g><title>{escape(model.name)}</title>"
+            f"<g><title>{_safe(model.name)}</title>"
             f'<polygon points="{" ".join(band)}" fill="{fill}" opacity="0.15"/>'
             f'<polyline points="{line}" fill="none" stroke="{fill}" stroke-width="2.5"/></g>'
         )
@@ -95,10 +96,10 @@ def scatter(points: Sequence[Point], label: str, unit: str) -> str:
         low, middle, high = (_y(share, height) for share in (one.y.low, one.y.value, one.y.high))
         anchor, shift = ("end", -10) if value > 0.7 * most else ("start", 10)
         parts.append(
-            f"<g><title>{escape(one.name)}: {value:.4g} {unit}, pass@1 {_percent(one.y)}</title>"
+            f"<g><title>{_safe(one.name)}: {value:.4g} {unit}, pass@1 {_percent(one.y)}</title>"
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="{one.colour}" stroke-width="2"/>'
             f'<circle cx="{x:.1f}" cy="{middle:.1f}" r="6" fill="{one.colour}"/>'
-            f'<text x="{x + shift:.1f}" y="{middle - 8:.1f}" text-anchor="{anchor}">{escape(_short(one.name))}</text></g>'
+            f'<text x="{x + shift:.1f}" y="{middle - 8:.1f}" text-anchor="{anchor}">{_safe(_short(one.name))}</text></g>'
         )
     return _svg(height, label, parts)
 
@@ -115,7 +116,7 @@ def matrix(summary: Summary) -> str:
         for row, name in enumerate(names):
             y = number * line + row * 18
             rows.append(
-                f'<text x="{_LEFT - 10}" y="{y + 13}" text-anchor="end">{escape(_short(name))}</text>'
+                f'<text x="{_LEFT - 10}" y="{y + 13}" text-anchor="end">{_safe(_short(name))}</text>'
             )
             rows += [
                 _cell(_LEFT + column * wide, y, task, name, summary.solved[task].get(name))
@@ -126,7 +127,7 @@ def matrix(summary: Summary) -> str:
 
 def _cell(x: int, y: int, task: str, name: str, share: float | None) -> str:
     said = "no verdict" if share is None else f"{100 * share:.0f} % of answers pass"
-    title = f"<title>{escape(task)}, {escape(name)}: {said}</title>"
+    title = f"<title>{_safe(task)}, {_safe(name)}: {said}</title>"
     if share is None:
         look = 'fill="none" stroke="#999" stroke-dasharray="2 2"'
     else:
@@ -139,7 +140,7 @@ def _cell(x: int, y: int, task: str, name: str, share: float | None) -> str:
 
 def _svg(height: float, label: str, parts: Sequence[str]) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(label)}"'
+        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{_safe(label)}"'
         f' xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     )
 
@@ -147,7 +148,7 @@ def _svg(height: float, label: str, parts: Sequence[str]) -> str:
 def _legend(models: Sequence[Model], colour: Mapping[str, str]) -> str:
     return "".join(
         f'<g><rect x="6" y="{20 * row + 20}" width="12" height="12" fill="{colour[one.name]}"/>'
-        f'<text x="24" y="{20 * row + 31}">{escape(_short(one.name))}</text></g>'
+        f'<text x="24" y="{20 * row + 31}">{_safe(_short(one.name))}</text></g>'
         for row, one in enumerate(models)
     )
 
@@ -190,6 +191,10 @@ def _mean(shares: Mapping[str, float]) -> float:
 
 def _percent(found: Estimate) -> str:
     return f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
+
+
+def _safe(text: str) -> str:
+    return escape(_text.clean(text))
 
 
 def _short(name: str) -> str:

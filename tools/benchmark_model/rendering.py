@@ -8,14 +8,14 @@ from .report import BenchReport, CostReport, ModelReport, SampleReport, Share, T
 
 def render(report: BenchReport) -> str:
     """The report for a reader of text."""
-    return "\n".join(_lines(report))
+    return _text.clean("\n".join(_lines(report)))
 
 
 def _lines(report: BenchReport) -> Iterator[str]:
     yield f"{report.verdict}: {report.reason}"
     if report.dataset:
         each = f"{report.samples_each} sample{'s' * (report.samples_each > 1)} each"
-        yield f"{report.tasks} tasks of {_text.clean(report.dataset)}, {each}"
+        yield f"{report.tasks} tasks of {report.dataset}, {each}"
     for one in report.estimates:
         yield _estimate(one)
     for rank, model in enumerate(report.models, 1):
@@ -23,7 +23,7 @@ def _lines(report: BenchReport) -> Iterator[str]:
     if report.separations:
         yield ""
     for pair in report.separations:
-        yield _text.clean(pair.sentence)
+        yield pair.sentence
     if report.samples:
         yield ""
     for sample in report.samples:
@@ -38,7 +38,7 @@ def _estimate(one: CostReport) -> str:
     cost = "cost unknown" if one.usd is None else f"about ${one.usd:,.4f}"
     most = "" if one.at_most_usd is None else f", at most ${one.at_most_usd:,.4f}"
     return (
-        f"{_text.clean(one.model)}: {one.questions} questions, about {one.input_tokens:,} tokens in and"
+        f"{one.model}: {one.questions} questions, about {one.input_tokens:,} tokens in and"
         f" {one.output_tokens:,} out, {cost}{most} (price: {one.price})"
     )
 
@@ -47,7 +47,7 @@ def _model(one: ModelReport, rank: int) -> Iterator[str]:
     first = one.pass_at[0] if one.pass_at else None
     score = f"pass@1 {_share(first)}" if first else "no verdicts"
     yield ""
-    yield f"{rank}. {_text.clean(one.model)}: {score}, {one.passed} of {one.samples} answers pass"
+    yield f"{rank}. {one.model}: {score}, {one.passed} of {one.samples} answers pass"
     shown = [one.pass_at[index] for index in _some(len(one.pass_at))]
     if shown:
         yield "   " + ", ".join(f"pass@{share.k} {_share(share)}" for share in shown)
@@ -100,9 +100,7 @@ def _sample(one: SampleReport) -> str:
     time = "" if one.execution_time is None else f" {one.execution_time:.3g} s"
     valid = "" if one.syntax_valid else ", no valid program"
     reason = f": {_line(one.reason)}" if one.reason else ""
-    return (
-        f"{one.outcome}{valid}{time} {_text.clean(one.model)} {one.task_id} #{one.sample}{reason}"
-    )
+    return f"{one.outcome}{valid}{time} {one.model} {one.task_id} #{one.sample}{reason}"
 
 
 def _line(text: str) -> str:

@@ -36,7 +36,7 @@ class ModelStub:
     """The running stub.
 
     Attributes:
-        asked: the prompt of each question. answered: how many streams came to their end. most_at_once: how many were under way at one time.
+        asked: the prompt of each question. answered: how many streams came to their end. most_at_once: how many were under way at one time, or a few more.
         bodies: the requests as they came in. authorised: their keys.
         gate: an answer's first piece waits for it after the stream has begun.
         batches: the requests of each batch, by its id.

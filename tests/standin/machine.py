@@ -189,14 +189,19 @@ class Machine:
             },
             [stdout, stderr, *([] if stdin is None else [stdin])],
         )
-        first = json.loads(await _line(connection))
-        if "pid" not in first:
+        try:
+            # A process that has ended already is told of in the same breath.
+            line, _, rest = (await _line(connection)).partition(b"\n")
+            first = json.loads(line)
+            if "pid" not in first:
+                raise OSError(first.get("error", "the agent died"))
+        except BaseException:
             connection.close()
-            raise OSError(first.get("error", "the agent died"))
+            raise
 
         async def wait() -> int:
             with connection:
-                return json.loads(await _line(connection) or b'{"exit": -9}')["exit"]
+                return json.loads(rest or await _line(connection) or b'{"exit": -9}')["exit"]
 
         return first["pid"], wait
 

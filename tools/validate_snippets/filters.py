@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 
 from ...server.sandbox import InvalidInput, ProgramResult
-from . import judge_shell
+from . import javascript, judge_shell
 from .build import Built
 from .judge import Judged, judge
 from .normalise import DEFAULT, Filter
@@ -101,4 +101,6 @@ def _judge(
 ) -> Judged:
     if snippet.language in {"python", "pycon"}:
         return judge(snippet, built, result, rules, token)
+    if snippet.language == "javascript":
+        return javascript.judge(snippet, result, rules)
     return judge_shell.judge(snippet, result, rules, token)

@@ -13,10 +13,11 @@ from .build import Surroundings
 
 _NAME = re.compile(r"[\w.-]+")
 _CODE = """
-import importlib.metadata, json, platform, pkgutil, sys
+import importlib.metadata, json, platform, pkgutil, shutil, sys
 found = sorted({{m.name for m in pkgutil.iter_modules()}} | set(sys.stdlib_module_names))
 homes = dict(importlib.metadata.packages_distributions()) if {packages!r} else {{}}
 facts = {{'python': platform.python_version(), 'modules': found, 'homes': homes}}
+facts['node'] = shutil.which('node') is not None
 print({token!r} + json.dumps(facts))
 """
 
@@ -24,12 +25,13 @@ print({token!r} + json.dumps(facts))
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a sandbox has. `true` are the conditions that hold there; `subjects` are the modules of the
-    packages that were asked for.
+    packages that were asked for, `node` whether it runs JavaScript.
     """
 
     python: str = ""
     modules: frozenset[str] = frozenset()
     subjects: frozenset[str] = frozenset()
+    node: bool = False
     true: frozenset[str] = field(default_factory=frozenset[str])
 
 
@@ -56,19 +58,21 @@ def read(results: Sequence[ProgramResult], token: str, packages: Sequence[str]) 
     """
     python, modules, subjects = "", frozenset[str](), frozenset[str]()
     true: set[str] = set()
+    node = False
     for result in results:
         if result.id == "facts" and result.outcome == "completed":
             said = result.cells[0].stdout.text.partition(token)[2]
             facts: dict[str, Any] = json.loads(said)
             python, modules = str(facts["python"]), frozenset(map(str, facts["modules"]))
             subjects = _subjects(facts["homes"], packages)
+            node = bool(facts["node"])
         elif result.id == "setup" and result.outcome != "completed":
             error = result.cells[-1].error if result.cells else None
             why = f"{error.name}: {error.value} (line {error.line})" if error else result.reason
             raise InvalidInput(f"The setup code fails, so no snippet was run: {why}")
         elif result.outcome == "completed" and result.cells[-1].value == "True":
             true.add(result.id.removeprefix("if "))
-    return Facts(python, modules, subjects, frozenset(true))
+    return Facts(python, modules, subjects, node, frozenset(true))
 
 
 def _subjects(homes: Mapping[str, Sequence[str]], packages: Sequence[str]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from .judge import Judged
 from .snippet import Snippet
 
 _JSON_COMMENT = re.compile(r"^\s*(?://|/\*|#)", re.MULTILINE)
-RUN = frozenset({"python", "pycon", "bash", "console", "yaml"})
+RUN = frozenset({"python", "pycon", "bash", "console", "yaml", "javascript"})
 
 
 def is_judged(snippet: Snippet) -> bool:

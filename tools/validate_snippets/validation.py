@@ -15,7 +15,18 @@ from ...server.sandbox import (
     SandboxUnavailable,
 )
 from .._context import App
-from . import build, filters, judge_shell, near, needs, probe, reporting, together, unrun
+from . import (
+    build,
+    filters,
+    javascript,
+    judge_shell,
+    near,
+    needs,
+    probe,
+    reporting,
+    together,
+    unrun,
+)
 from .build import Built, Surroundings
 from .judge import Judged, judge
 from .oracles import DEFAULT_RULES
@@ -258,6 +269,8 @@ class Validation:
         condition = case.snippet.marks.skip_if
         if condition in self._facts.true:
             self._end(case, Judged("skipped_by_author", f"Its author skips it if {condition}."))
+        elif case.snippet.language == "javascript" and not self._facts.node:
+            self._end(case, Judged("language", "It is JavaScript, and this sandbox has no Node."))
         elif judged := unrun.judge(case.snippet, self._facts.python, self._facts.modules):
             self._end(case, judged)
 
@@ -322,6 +335,8 @@ class Validation:
             return build.yaml(snippet, self._around, name)
         if snippet.language in {"bash", "console"}:
             return build.bash(snippet, self._around, name)
+        if snippet.language == "javascript":
+            return javascript.program(snippet, self._around, name)
         page = case.document.page.snippets
         return build.python(page, snippet.index, case.tried[-1], self._around, name)
 
@@ -334,7 +349,7 @@ class Validation:
             self._end(case, unrun.of_yaml(snippet, result))
             return
         judged = await self._judged(snippet, built, result)
-        if snippet.language in {"bash", "console"}:
+        if snippet.language not in {"python", "pycon"}:
             self._end(case, judged)
             return
         case.judged.append(judged)
@@ -343,7 +358,9 @@ class Validation:
 
     async def _judged(self, snippet: Snippet, built: Built, result: ProgramResult) -> Judged:
         token = self._around.token
-        if snippet.language in {"bash", "console"}:
+        if snippet.language == "javascript":
+            judged = javascript.judge(snippet, result, DEFAULT_RULES)
+        elif snippet.language in {"bash", "console"}:
             judged = judge_shell.judge(snippet, result, DEFAULT_RULES, token)
         else:
             judged = judge(snippet, built, result, DEFAULT_RULES, token)

@@ -1,0 +1,72 @@
+"""JavaScript blocks, where the sandbox has Node."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from proofbox.server.app import open_app
+from proofbox.server.sandbox import Captured, CellResult, ProgramResult
+from proofbox.server.settings import Settings
+from proofbox.tools.validate_snippets import javascript
+from proofbox.tools.validate_snippets.extract import extract
+from proofbox.tools.validate_snippets.oracles import DEFAULT_RULES
+from proofbox.tools.validate_snippets.request import SnippetsRequest
+from proofbox.tools.validate_snippets.run import run
+
+PAGE = "```js\n{}\n```\n"
+THROWN = "/home/user/snippet.cjs:2\ny.nope();\n  ^\n\nTypeError: y.nope is not a function\n    at x"
+
+
+def ended(stderr: str, exit_code: int = 1, stdout: str = "") -> ProgramResult:
+    """How Node ended."""
+    cell = CellResult("completed", stdout=Captured(stdout), stderr=Captured(stderr))
+    return ProgramResult("p", "raised" if exit_code else "completed", "", (cell,), exit_code)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "line"),
+    [
+        (THROWN, "raises", 3),
+        ("/home/user/snippet.cjs:1\n^\nSyntaxError: Unexpected token", "syntax", 2),
+        ("Error: Cannot find module 'react'\n", "needs_dependency", None),
+        ("Error: Cannot find module './local.js'\n", "needs_file", None),
+        ("TypeError: fetch failed\n", "needs_network", None),
+        ("ReferenceError: document is not defined\n", "needs_dependency", None),
+        ("ReferenceError: nothing is not defined\n", "raises", None),
+    ],
+)
+def test_what_node_says_decides_the_kind(stderr: str, kind: str, line: int | None) -> None:
+    """And the line of the document where it names one."""
+    (snippet,) = extract(PAGE.format("let y = 1;\ny.nope();"), "a.md", "markdown").snippets
+
+    judged = javascript.judge(snippet, ended(stderr), DEFAULT_RULES)
+
+    assert (judged.kind, judged.line) == (kind, line)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "exit_code", "kind"),
+    [(THROWN, 1, "expected_error"), ("", 0, "output_mismatch")],
+)
+def test_a_block_that_should_raise_must(stderr: str, exit_code: int, kind: str) -> None:
+    """As its author says."""
+    text = "<!-- proofbox: raises=TypeError -->\n" + PAGE.format("y.nope()")
+    (snippet,) = extract(text, "a.md", "markdown").snippets
+
+    assert javascript.judge(snippet, ended(stderr, exit_code), DEFAULT_RULES).kind == kind
+
+
+async def test_blocks_run_or_are_said_not_to(local_cache: Path) -> None:
+    """With Node each has a verdict of its own; without, none is taken for checked."""
+    shown = PAGE.format("console.log([1, 2].map(x => x * 2));") + "\n```output\n{}\n```\n"
+    text = shown.format("[ 2, 4 ]") + shown.format("[ 2, 5 ]")
+    text += PAGE.format("import fs from 'node:fs';\nawait 1;\nfs.nope();")
+    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+        with anyio.fail_after(60):
+            report = await run(app, "local", SnippetsRequest(text=text))
+
+    results = sorted(report.files[0].results, key=lambda result: result.snippet_index)
+    kinds = [(result.kind, result.error_line) for result in results]
+    ran = [("works", None), ("output_mismatch", 13), ("raises", 18)]
+    assert kinds in (ran, [("language", None)] * 3)

@@ -10,7 +10,7 @@ import itertools
 import logging
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +34,7 @@ _OLDEST_PYTHON = (3, 9)
 _START_SECONDS = 60.0
 _SEND_SECONDS = 30.0
 _KILL_SECONDS = 10.0
+_LAST_WORDS_SECONDS = 2.0
 # One request's worth: what is larger goes in parts.
 _MOST_SENT = 1024**2
 # Far more than the guest says in one line; past it, somebody else is talking.
@@ -151,14 +152,20 @@ class Relay:
                 with anyio.CancelScope(shield=True):
                     await handle.disconnect()
 
-        self._tasks = [asyncio.create_task(self._until_lost(work())) for work in (send, follow)]
+        following = asyncio.create_task(self._until_lost(follow()))
+        self._tasks = [following, asyncio.create_task(self._until_lost(send(), following))]
 
-    async def _until_lost(self, work: Any) -> None:
+    async def _until_lost(
+        self, work: Coroutine[Any, Any, None], last_words: "asyncio.Task[None] | None" = None
+    ) -> None:
         try:
             with translated("talk to the programs' supervisor"):
                 await work
         except SandboxError as error:
             logger.info("The supervisor of programs in an E2B sandbox was lost: %s", error)
+            if last_words is not None:
+                # It may be saying why.
+                await asyncio.wait({last_words}, timeout=_LAST_WORDS_SECONDS)
         finally:
             self._lose()
 
@@ -228,7 +235,7 @@ class Relay:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=_KILL_SECONDS)
 
     async def close(self) -> None:
         """Kill it, and with it all programs. Idempotent; never raises SandboxError."""

@@ -134,8 +134,9 @@ def snippets(settings: Settings, **given: Any) -> int:
     Exit code 0 only if nothing failed and something passed; 1 failed, 2 bad usage or input, 3 errored
     (a sandbox failed), 4 skipped (nothing could be judged).
     """
-    from .snippets import Wanted, validate
+    from .snippets import Wanted, items, validate
 
+    given["items"] = items(given["items"]) if given["items"] else ()
     given["env"] = dict(_pair(item) for item in given["env"])
     given["setup"] = _read(given["setup"]) if given["setup"] else ""
     return EXIT_CODES[_in_event_loop(lambda: validate(settings, Wanted(**given)))]

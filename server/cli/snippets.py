@@ -6,16 +6,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import click
+from pydantic import BaseModel, ValidationError
 
 from ...tools._verdict import Verdict
 from ...tools.validate_snippets import baseline
 from ...tools.validate_snippets.choices import Mode, Updating
 from ...tools.validate_snippets.junit import to_junit
 from ...tools.validate_snippets.report import SnippetsReport, render, verdict_of
-from ...tools.validate_snippets.request import SnippetsRequest
+from ...tools.validate_snippets.reporting import only_passed
+from ...tools.validate_snippets.request import Item, SnippetsRequest
 from ...tools.validate_snippets.run import run
 from ..app import open_app
 from ..sandbox import InvalidInput
@@ -24,7 +26,7 @@ from ..settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The flags, as `snippets_flags` has them. `setup` is the code."""
+    """The flags, as `snippets_flags` has them. `setup` is the code, `items` are what the file holds."""
 
     paths: tuple[str, ...]
     mode: str
@@ -32,12 +34,14 @@ class Wanted:
     added: tuple[str, ...]
     env: Mapping[str, str]
     setup: str
+    items: tuple[Item, ...]
     skip: tuple[str, ...]
     normalise: tuple[tuple[str, str], ...]
     show_diff: bool
     update: bool
     baseline: str | None
     write_baseline: bool
+    only_working: bool
     on_errored: str
     junit: str | None
     as_json: bool
@@ -48,6 +52,7 @@ class Wanted:
         updating: Updating = "write" if self.update else "patch" if self.show_diff else "no"
         return SnippetsRequest(
             paths=self.paths,
+            snippets=self.items,
             mode=cast(Mode, self.mode),
             packages=self.added,
             env=self.env,
@@ -78,7 +83,10 @@ async def validate(settings: Settings, wanted: Wanted) -> Verdict:
             known = baseline.of(report, known)
             baseline.write(Path(wanted.baseline), known)
         compared = baseline.compare(known, report)
-    _print(report, wanted, compared)
+    _print(only_passed(report) if wanted.only_working else report, wanted, compared)
+    # What is not listed counts all the same.
+    for line in _remarks(report, wanted, compared):
+        click.echo(line, err=wanted.as_json or wanted.show_diff)
     verdict = told(report, compared, on_errored=wanted.on_errored)
     if verdict != report.verdict:
         click.echo(f"what counts: {verdict}", err=wanted.as_json or wanted.show_diff)
@@ -102,7 +110,41 @@ def told(report: SnippetsReport, compared: baseline.Compared, *, on_errored: str
     return "failed" if compared.stale and verdict in {"passed", "skipped"} else verdict
 
 
+def items(file: BinaryIO) -> tuple[Item, ...]:
+    """The raw examples of a file of JSON lines.
+
+    Raises:
+        InvalidInput: a line is none.
+    """
+    found: list[Item] = []
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = _Row.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "it"
+            raise InvalidInput(
+                f"Line {number} of {file.name} is no example: {where}: {first['msg'].lower()}."
+            ) from error
+        found.append(Item(row.id, row.code, row.language))
+    if not found:
+        raise InvalidInput(f"{file.name} has no examples.")
+    return tuple(found)
+
+
+class _Row(BaseModel):
+    id: str
+    code: str
+    language: str = "python"
+
+
 def _check(wanted: Wanted) -> None:
+    if bool(wanted.paths) == bool(wanted.items):
+        raise click.UsageError("Give either PATHS or --items.")
+    if wanted.items and wanted.update:
+        raise click.UsageError("--update writes into documents; for --items there is --diff.")
     if wanted.write_baseline and wanted.baseline is None:
         raise click.UsageError("--write-baseline needs --baseline, the file to write.")
     if wanted.show_diff and wanted.as_json:
@@ -128,12 +170,12 @@ def _print(report: SnippetsReport, wanted: Wanted, compared: baseline.Compared) 
             facts["baseline"] = {"known": known, "stale": list(compared.stale)}
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
     elif wanted.show_diff:
-        click.echo("".join(file.patch for file in report.files), nl=False)
+        patches = [file.patch + "".join(one.patch for one in file.results) for file in report.files]
+        click.echo("".join(patches), nl=False)
         click.echo(render(_without_patches(report), passed=False), err=True)
     else:
-        click.echo(render(report, passed=False))
-    for line in _remarks(report, wanted, compared):
-        click.echo(line, err=wanted.as_json or wanted.show_diff)
+        # Of raw items, what passed is what is wanted.
+        click.echo(render(report, passed=bool(wanted.items)))
 
 
 def _remarks(report: SnippetsReport, wanted: Wanted, compared: baseline.Compared) -> list[str]:
@@ -157,7 +199,15 @@ def _remarks(report: SnippetsReport, wanted: Wanted, compared: baseline.Compared
 
 
 def _without_patches(report: SnippetsReport) -> SnippetsReport:
-    files = [file.model_copy(update={"patch": ""}) for file in report.files]
+    files = [
+        file.model_copy(
+            update={
+                "patch": "",
+                "results": [one.model_copy(update={"patch": ""}) for one in file.results],
+            }
+        )
+        for file in report.files
+    ]
     return report.model_copy(update={"files": files})
 
 

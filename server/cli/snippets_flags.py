@@ -8,7 +8,7 @@ import click
 Command = Callable[..., Any]
 
 FLAGS = (
-    click.argument("paths", nargs=-1, required=True),
+    click.argument("paths", nargs=-1),
     click.option("--mode", default="auto", show_default=True,
                  type=click.Choice(["auto", "isolated", "page"]),
                  help="What may run before a snippet: what it needs, what its author says, all."),
@@ -28,6 +28,9 @@ FLAGS = (
     click.option("--baseline", type=click.Path(dir_okay=False), metavar="FILE",
                  help="Known failures, which do not count. One that fails no longer does."),
     click.option("--write-baseline", is_flag=True, help="Take the failures of this run into --baseline."),
+    click.option("--items", type=click.File("rb"), metavar="FILE",
+                 help="Raw examples instead of PATHS: JSON lines with id, code and perhaps language."),
+    click.option("--only-working", is_flag=True, help="List only what passed."),
     click.option("--on-errored", type=click.Choice(["fail", "pass"]), default="fail",
                  show_default=True, help="What it means if a sandbox fails; it is printed always."),
     click.option("--junit", type=click.Path(dir_okay=False, writable=True), metavar="FILE",

@@ -10,7 +10,14 @@ from .. import _text
 from .._verdict import Verdict
 from .judge import Judged
 from .plan import Attempt
-from .report import VERDICTS, FileReport, SnippetReport, StandaloneReport, file_report
+from .report import (
+    VERDICTS,
+    FileReport,
+    SnippetReport,
+    SnippetsReport,
+    StandaloneReport,
+    file_report,
+)
 from .request import Document, Item, display
 from .rewrite import patch
 from .snippet import Page, Problem, Snippet
@@ -44,10 +51,14 @@ def with_forms(
     return file.model_copy(update={"results": results})
 
 
-def only_passed(file: FileReport) -> FileReport:
-    """Return the report without the results that did not pass; its counts stay."""
-    passed = [result for result in file.results if result.verdict == "passed"]
-    return file.model_copy(update={"results": passed})
+def only_passed(report: SnippetsReport) -> SnippetsReport:
+    """Return the report without the results that did not pass; its verdict and its counts stay."""
+    files = [
+        file.model_copy(update={"results": [one for one in file.results if one.valid]})
+        for file in report.files
+    ]
+    left = report.total_snippets - report.valid_snippets
+    return report.model_copy(update={"files": files, "not_listed": left})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +160,8 @@ def text_of(snippet: Snippet, line: int | None) -> str:
 def _setup(page: Page, attempt: Attempt | None) -> list[str]:
     if attempt is None:
         return []
-    said = list(attempt.imports)
+    said = ["doctest_global_setup of conf.py"] if attempt.given else []
+    said += attempt.imports
     for index in attempt.before:
         earlier = page.snippets[index]
         said.append(f"snippet {index} (lines {earlier.line}-{earlier.end_line})")

@@ -60,11 +60,7 @@ async def run(
         files = [with_forms(files[0], request.snippets, forms)]
         losses += lost
     report = run_report(files)
-    if request.only_working:
-        listed = [only_passed(file) for file in report.files]
-        left = report.total_snippets - report.valid_snippets
-        report = report.model_copy(update={"files": listed, "not_listed": left})
-    return report.model_copy(
+    report = report.model_copy(
         update={
             "python": facts.python,
             "packages": list(validation.packages),
@@ -72,6 +68,7 @@ async def run(
             "duration_seconds": round(time.monotonic() - began, 3),
         }
     )
+    return only_passed(report) if request.only_working else report
 
 
 async def _forms(

@@ -17,7 +17,7 @@ import click
 import pytest
 
 from proofbox.server.cli.commands import cli
-from proofbox.server.cli.snippets import Wanted, told, validate
+from proofbox.server.cli.snippets import Wanted, items, told, validate
 from proofbox.server.sandbox import InvalidInput
 from proofbox.server.settings import Settings
 from proofbox.tools._verdict import Verdict
@@ -237,6 +237,39 @@ async def test_a_baseline_makes_a_page_pass_until_its_failure_is_mended(tmp_path
     assert ET.parse(tmp_path / "junit.xml").getroot().get("failures") == "1"
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"id": "a", "code": "x"}\n\n{"id": "b"}\n', "Line 3 of .* code: field required"),
+        ("[]", "Line 1 of .* is no example"),
+        ("\n", "has no examples"),
+    ],
+)
+def test_items_are_json_lines(tmp_path: Path, text: str, says: str) -> None:
+    """A line that is none is named before anything runs."""
+    file = tmp_path / "items.jsonl"
+    file.write_text(text)
+
+    with file.open("rb") as stream, pytest.raises(InvalidInput, match=says):
+        items(stream)
+
+
+@pytest.mark.slow
+async def test_a_store_of_examples_is_checked_and_only_what_works_comes_back(
+    tmp_path: Path,
+) -> None:
+    """As data, with the form to store."""
+    rows = [{"id": "good", "code": "print(1)"}, {"id": "bad", "code": "1 / 0"}]
+    (tmp_path / "items.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    code, out, _ = await proofbox(tmp_path, "--items", "items.jsonl", "--only-working", "--json")
+
+    facts = json.loads(out)
+    ((result,),) = [file["results"] for file in facts["files"]]
+    assert (code, facts["verdict"], facts["not_listed"]) == (1, "failed", 1)
+    assert (result["id"], result["standalone"]["output"]) == ("good", "1\n")
+
+
 @pytest.mark.slow
 def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     """On stderr; the report goes to stdout as ever."""
@@ -267,14 +300,15 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--write-baseline"], "--write-baseline needs --baseline"),
-        (["--diff", "--json"], "Give --diff or --json"),
-        (["--junit", "none/junit.xml"], "there is no folder"),
+        ([], "Give either PATHS or --items"),
+        (["page.md", "--write-baseline"], "--write-baseline needs --baseline"),
+        (["page.md", "--diff", "--json"], "Give --diff or --json"),
+        (["page.md", "--junit", "none/junit.xml"], "there is no folder"),
     ],
 )
 async def test_flags_that_do_not_fit_are_bad_usage(flags: list[str], says: str) -> None:
     """Before anything runs."""
-    context = cli.commands["snippets"].make_context("snippets", ["page.md", *flags])
+    context = cli.commands["snippets"].make_context("snippets", flags)
     given = {item.name: context.params[item.name] for item in fields(Wanted)}
 
     with pytest.raises(click.UsageError, match=says):

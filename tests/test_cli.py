@@ -166,12 +166,20 @@ def test_a_file_is_run_in_the_language_of_its_name(proofbox: Proofbox, tmp_path:
     script.write_text("ls")
 
     proofbox("run", str(script), over=backend)
-    proofbox("run", str(script), "-l", "python", "-t", "7", "-e", "A=b=c", over=backend)
+    proofbox("run", str(script), "-l", "Python", "-t", "7", "-e", "A=b=c", over=backend)
 
     assert [sandbox.asked for sandbox in backend.played] == [
         [{"language": "bash", "env": {}, "timeout": 30.0}],
         [{"language": "python", "env": {"A": "b=c"}, "timeout": 7.0}],
     ]
+
+
+def test_a_byte_order_mark_is_no_code(proofbox: Proofbox, tmp_path: Path) -> None:
+    """Python itself skips what editors on Windows put there."""
+    script = tmp_path / "script.py"
+    script.write_bytes(b"\xef\xbb\xbf6 * 7\r\n")
+
+    assert proofbox("run", str(script)).out == "42\n"
 
 
 def test_a_file_that_is_not_text_is_refused(proofbox: Proofbox, tmp_path: Path) -> None:

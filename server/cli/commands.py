@@ -87,7 +87,7 @@ def serve(settings: Settings, *, http: bool, port: int, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("file", required=False, type=click.File("r", encoding="utf-8"))
+@click.argument("file", required=False, type=click.File("r", encoding="utf-8-sig"))
 @click.option("-c", "--code", help="Code to run instead of a file.")
 @click.option("-l", "--language", help="Default: by the name of the file, else python.")
 @click.option("-t", "--timeout", "timeout", default=30.0, show_default=True, help="Seconds.",
@@ -114,7 +114,7 @@ def run(settings: Settings, **given: Any) -> int:
             lambda: run_once(
                 settings,
                 code=_read(file) if file else code,
-                language=given["language"] or _LANGUAGES.get(suffix, "python"),
+                language=(given["language"] or _LANGUAGES.get(suffix, "python")).lower(),
                 timeout_seconds=given["timeout"],
                 packages=given["added"],
                 env=dict(_pair(item) for item in given["env"]),

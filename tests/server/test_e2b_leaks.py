@@ -7,7 +7,14 @@ import anyio
 import pytest
 from standin import API_KEY, StandIn
 
-from proofbox.server.sandbox import InvalidInput, Sandbox, SandboxUnavailable
+from proofbox.server.sandbox import (
+    Cell,
+    InvalidInput,
+    Program,
+    ProgramRunner,
+    Sandbox,
+    SandboxUnavailable,
+)
 from proofbox.server.sandbox.e2b import E2BBackend
 from proofbox.server.sessions import SessionManager, SessionNotFound, SessionSettings
 
@@ -34,6 +41,15 @@ async def cancel(sandbox: Sandbox) -> None:
         await sandbox.run_code("import time; time.sleep(1000)")
 
 
+async def run_program(sandbox: Sandbox) -> None:
+    """A program, and another one given up in the middle."""
+    assert isinstance(sandbox, ProgramRunner)
+    result = await sandbox.run_program(Program("p", (Cell("6 * 7"),)))
+    assert result.cells[0].value == "42"
+    with anyio.move_on_after(0.1):
+        await sandbox.run_program(Program("p", (Cell("import time; time.sleep(1000)"),)))
+
+
 async def close(sandbox: Sandbox) -> None:
     """The sandbox closed under its session."""
     await sandbox.close()
@@ -44,7 +60,14 @@ async def fail(sandbox: Sandbox) -> None:
     raise InvalidInput("no such thing")
 
 
-FATES: list[Callable[[Sandbox], Awaitable[None]]] = [use, time_out, cancel, close, fail]
+FATES: list[Callable[[Sandbox], Awaitable[None]]] = [
+    use,
+    time_out,
+    cancel,
+    run_program,
+    close,
+    fail,
+]
 
 
 async def test_two_hundred_sessions_leave_no_sandbox(standin: StandIn) -> None:

@@ -25,9 +25,6 @@ MEMORY = int(sys.argv[1])
 AS_ROOT = sys.argv[2] == "1"
 
 
-FORKING = threading.Lock()
-
-
 def limits(processes):
     def apply():
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
@@ -63,8 +60,7 @@ def spawn(connection, request, descriptors):
 
 
 def kernel(connection, request, descriptors):
-    with FORKING:
-        pid = os.fork()
+    pid = os.fork()
     if pid == 0:
         try:
             become_kernel(request, *descriptors)

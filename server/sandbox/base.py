@@ -95,7 +95,7 @@ class ProgramRunner(Protocol):
         """Run a program in a process tree, directory and (where the kernel allows) namespaces of its own.
 
         It shares nothing with the sandbox's interpreters or with other programs but the installed
-        packages. May be called concurrently, also beside the other methods.
+        packages, and reaches no network. May be called concurrently, also beside the other methods.
 
         Raises:
             InvalidInput: a file cannot be written; nothing was run.

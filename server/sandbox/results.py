@@ -155,6 +155,8 @@ class ProgramResult:
     exited with 0); otherwise it is that of the cell that ended it, and `cells` has the results up to
     and including that one.
     For a command `exit_code` is set where it exited, and `cells` has one entry with its output.
+    `isolation` tells what it had of its own: `namespaces`, or only a `process` tree, user and directories
+    where the sandbox's kernel allows no more; the latter has no network at all, loopback included.
     """
 
     id: str

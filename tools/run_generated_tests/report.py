@@ -1,6 +1,6 @@
 """The report on a suite: its models, and its text for people and for hosts that forward only text."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -26,7 +26,7 @@ class TestReport(BaseModel):
     line: int | None = Field(default=None, description="In its file, from 1.")
     more: list[str] = Field(default=[], description="What else was found; notes cost nothing.")
     outcomes: list[str] = Field(default=[], description="Run by run.")
-    assertions: int = Field(default=0, description="Assert statements that held in the first run.")
+    assertions: int = Field(default=0, description="Assert statements that held in a run.")
     duration_seconds: float = 0.0
     proves: list[str] = Field(default=[], description="Functions whose breaking it notices.")
     output: str = Field(default="", description="What it printed when it failed.")
@@ -91,14 +91,11 @@ class TestsReport(WorkflowReport):
     keep: int = 0
     mend: int = 0
     drop: int = 0
-    tests_execute: bool = Field(
-        default=False, description="Something was collected and ran to its end."
-    )
-    syntax_valid: bool = Field(default=False, description="All test files are valid Python.")
-    has_assertions: bool = Field(default=False, description="Every test that ran checks something.")
+    tests_execute: bool = Field(description="Something was collected and ran to its end.")
+    syntax_valid: bool = Field(description="All test files are valid Python.")
+    has_assertions: bool = Field(description="Every test that ran checks something.")
     coverage: bool = Field(
-        default=False,
-        description="The target is met; without one, the tests run some of the source.",
+        description="The target is met; without one, the tests run some of the source."
     )
     coverage_percent: float | None = None
     coverage_target: float | None = None
@@ -119,6 +116,14 @@ class TestsReport(WorkflowReport):
     duration_seconds: float = 0.0
     attempts: list[AttemptReport] = Field(default=[], description="Of the loop with generate.")
     file: str = Field(default="", description="With generate: a test file of the tests to keep.")
+
+    @classmethod
+    def without_tests(cls, verdict: Verdict, reason: str, **more: Any) -> "TestsReport":
+        """The report where there was nothing that could run."""
+        nothing = dict.fromkeys(
+            ("tests_execute", "syntax_valid", "has_assertions", "coverage"), False
+        )
+        return cls(verdict=verdict, reason=reason, **nothing, **more)
 
 
 def page(report: TestsReport, offset: int = 0, full: bool = False) -> TestsReport:

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import _text
 from .._verdict import Verdict
+from .events import TestResult
 from .feedback import feedback, ranges
 from .project import Kept
 from .report import (
@@ -117,8 +118,15 @@ def _all_assert(evidence: Evidence) -> bool:
     tests = evidence.repeats.first.tests
     ran = [test for test in tests.values() if test.outcome not in {"skipped", "not_run"}]
     return bool(ran) and all(
-        test.assertions or written.get(test.id.partition("[")[0], True) for test in ran
+        _assertions(evidence.repeats.results(test.id))
+        or written.get(test.id.partition("[")[0], True)
+        for test in ran
     )
+
+
+def _assertions(results: Sequence[TestResult]) -> int:
+    """They are counted in one of the runs."""
+    return max((result.assertions for result in results), default=0)
 
 
 def _problems(evidence: Evidence) -> list[str]:
@@ -160,7 +168,7 @@ def _test(one: Judged) -> TestReport:
         line=(blamed.line if blamed and blamed.line else one.line) or None,
         more=[_text.clean(f"{each.kind}: {each.message}") for each in others],
         outcomes=[result.outcome for result in one.results][:20],
-        assertions=result.assertions if result else 0,
+        assertions=_assertions(one.results),
         duration_seconds=round(result.seconds, 4) if result else 0.0,
         proves=list(one.proofs[:10]),
         output=_text.clean(output),

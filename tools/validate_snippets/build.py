@@ -37,6 +37,8 @@ def python(
     cells: list[Cell] = []
     if around.setup:
         cells.append(Cell(around.setup, "<setup>"))
+    if attempt.given:
+        cells.append(Cell(attempt.given, "conf.py"))
     if attempt.imports:
         cells.append(Cell("\n".join(attempt.imports), "<imports>"))
     for earlier in attempt.before:

@@ -34,6 +34,7 @@ class Attempt:
 
     `before` are the indexes of the snippets to run first, in order; `imports` are lines to run before
     them all; `supplied` are the missing names that this attempt provides, `missing` those it does not.
+    `given` is what the project's own configuration runs before every example.
     """
 
     rung: Rung
@@ -41,6 +42,7 @@ class Attempt:
     imports: tuple[str, ...] = ()
     supplied: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    given: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +68,19 @@ def plan(
     home: Home | None = None,
     failures: Sequence[Failure] = (),
     broken: Collection[int] = (),
+    given: str = "",
 ) -> tuple[Attempt, ...]:
     """Return the attempts for the snippet at `index`, least setup first, no two alike.
 
     Attempts that cannot succeed are left out: those that leave a name undefined which a higher rung
     supplies. `modules` may be imported under their own name; `home` is the page's module, whose names its
     examples see on every rung. `failures` are those of the attempts so far; the names that they miss count as needed, and an
-    unforeseen failure opens the higher rungs. `broken` snippets are run first only if no others will do.
+    unforeseen failure opens the higher rungs. `broken` snippets are run first only if no others will do; `given` runs
+    before all.
     """
     snippet = page[index]
     dynamic = {failure.missing for failure in failures} - {""}
-    sources = _Sources(page, snippet, dynamic, modules, home)
+    sources = _Sources(page, snippet, dynamic, modules, home, given)
     author = _author(page, snippet)
     first = sources.attempt("author" if author else "alone", author)
     if mode == "page":
@@ -110,12 +114,14 @@ def next_attempt(
     modules: Collection[str] = (),
     home: Home | None = None,
     broken: Collection[int] = (),
+    given: str = "",
 ) -> Attempt | None:
     """Return what to try after these attempts failed in these ways, None when nothing is left."""
     done = {(attempt.before, attempt.imports) for attempt in tried}
     attempts = plan(
-        page, index, mode=mode, modules=modules, home=home, failures=failures, broken=broken
-    )
+        page, index, mode=mode, modules=modules, home=home, failures=failures, broken=broken,
+        given=given,
+    )  # fmt: skip
     lowest = RUNGS.index(tried[-1].rung) if tried else 0
     for attempt in attempts:
         new = (attempt.before, attempt.imports) not in done
@@ -142,10 +148,11 @@ class _Sources:
     dynamic: set[str]
     modules: Collection[str]
     home: Home | None
+    given: str = ""
 
     def attempt(self, rung: Rung, before: Sequence[int]) -> Attempt:
         """Return an attempt, with imports for what its snippets leave undefined."""
-        defined: set[str] = set()
+        defined = set(analyse(self.given).defines)
         open_names: set[str] = set()
         starred = False
         for index in before:
@@ -167,6 +174,7 @@ class _Sources:
             tuple(dict.fromkeys(imports.values())),
             tuple(sorted(wanted & (defined | set(imports)))),
             tuple(sorted(missing)),
+            self.given,
         )
 
     def _imports(self, names: Collection[str], rung: Rung, before: Sequence[int]) -> dict[str, str]:

@@ -4,8 +4,9 @@ import ast
 import configparser
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 
@@ -72,3 +73,43 @@ def from_ini(text: str) -> ProjectSetup:
         if parser.has_option(section, "doctest_optionflags"):
             return ProjectSetup(flags=_flags(parser.get(section, "doctest_optionflags")))
     return ProjectSetup()
+
+
+_MOST_BYTES = 1024**2
+_READERS: dict[str, Callable[[str], ProjectSetup]] = {
+    "conf.py": from_conf,
+    "pytest.ini": from_ini,
+    "pyproject.toml": from_pyproject,
+    "tox.ini": from_ini,
+    "setup.cfg": from_ini,
+}
+
+
+def of_folder(folder: Path, roots: Sequence[Path]) -> ProjectSetup:
+    """Return what the nearest configurations above a page say, looking upwards as far as `roots` reach.
+
+    The setup is that of Sphinx, the flags are Sphinx's, or else pytest's.
+    """
+    found = ProjectSetup()
+    allowed = [root.resolve() for root in roots]
+    for place in (folder, *folder.parents):
+        if not any(place.is_relative_to(root) for root in allowed):
+            break
+        for name, read in _READERS.items():
+            one = read(_text(place / name, allowed))
+            if name == "conf.py" and not found.setup:
+                found = ProjectSetup(one.setup, one.cleanup, found.flags or one.flags)
+            elif not found.flags:
+                found = ProjectSetup(found.setup, found.cleanup, one.flags)
+    return found
+
+
+def _text(file: Path, allowed: Sequence[Path]) -> str:
+    real = file.resolve()
+    try:
+        inside = any(real.is_relative_to(root) for root in allowed)
+        if inside and real.is_file() and real.stat().st_size <= _MOST_BYTES:
+            return real.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return ""

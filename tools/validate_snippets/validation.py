@@ -24,6 +24,7 @@ from . import (
     needs,
     probe,
     reporting,
+    sphinx,
     together,
     unrun,
 )
@@ -91,6 +92,7 @@ class Validation:
         self._facts = probe.Facts()
         self._sandboxes = Sandboxes(app, who, request.packages)
         self._sandboxes.preload = preloaded(cases)
+        self._configured: dict[Path, sphinx.ProjectSetup] = {}
         self._by_document: dict[int, list[Case]] = {}
         for case in cases:
             self._by_document.setdefault(id(case.document), []).append(case)
@@ -131,7 +133,11 @@ class Validation:
 
     async def _pages(self, cases: Sequence[Case]) -> None:
         """Run each namespace as one program, and again without what ended it, until that gets nowhere."""
-        waiting = [case for case in cases if case.done is None and together.fits(case.snippet)]
+        waiting = [
+            case
+            for case in cases
+            if case.done is None and together.fits(case.snippet) and not self._given(case)
+        ]
         dead: set[tuple[int, int]] = set()
         while waiting:
             pages = self._namespaces(waiting, dead)
@@ -180,7 +186,7 @@ class Validation:
                 attempt = plan(snippets, index, mode="page", modules=self._facts.subjects,
                                home=document.page.home)[0]  # fmt: skip
                 case.tried.append(attempt)
-                judged = await self._judged(case.snippet, built, own)
+                judged = await self._judged(case, built, own)
                 before = len(self._build(case, "").program.cells) - len(built.program.cells)
                 judged = replace(judged, ran=before + len(own.cells))
                 self._end(case, _with_setup(judged, attempt) if judged.passed else judged)
@@ -300,7 +306,22 @@ class Validation:
             modules=self._facts.subjects,
             home=page.home,
             broken=self._broken(case),
+            given=self._given(case),
         )
+
+    def _given(self, case: Case) -> str:
+        """What Sphinx runs before this example: before those that its doctest builder runs."""
+        said = case.snippet.marks
+        tested = case.snippet.kind == "doctest" or any(mark.by == "sphinx" for mark in said.said)
+        return self._settings(case).setup if tested else ""
+
+    def _settings(self, case: Case) -> sphinx.ProjectSetup:
+        folder = Path(case.document.page.file).parent
+        if folder not in self._configured:
+            # A name like <text> is in no folder that may be read.
+            roots = self._app.roots if folder.is_absolute() else ()
+            self._configured[folder] = sphinx.of_folder(folder, roots)
+        return self._configured[folder]
 
     def _broken(self, case: Case) -> frozenset[int]:
         """The snippets of its page that are known not to run; others that define the same are better."""
@@ -348,7 +369,7 @@ class Validation:
         if snippet.language == "yaml":
             self._end(case, unrun.of_yaml(snippet, result))
             return
-        judged = await self._judged(snippet, built, result)
+        judged = await self._judged(case, built, result)
         if snippet.language not in {"python", "pycon"}:
             self._end(case, judged)
             return
@@ -356,16 +377,18 @@ class Validation:
         if judged.passed:
             self._end(case, _with_setup(judged, case.tried[-1]))
 
-    async def _judged(self, snippet: Snippet, built: Built, result: ProgramResult) -> Judged:
-        token = self._around.token
+    async def _judged(self, case: Case, built: Built, result: ProgramResult) -> Judged:
+        token, snippet = self._around.token, case.snippet
+        flags = self._settings(case).flags
+        rules = replace(DEFAULT_RULES, flags=flags) if flags else DEFAULT_RULES
         if snippet.language == "javascript":
-            judged = javascript.judge(snippet, result, DEFAULT_RULES)
+            judged = javascript.judge(snippet, result, rules)
         elif snippet.language in {"bash", "console"}:
-            judged = judge_shell.judge(snippet, result, DEFAULT_RULES, token)
+            judged = judge_shell.judge(snippet, result, rules, token)
         else:
-            judged = judge(snippet, built, result, DEFAULT_RULES, token)
+            judged = judge(snippet, built, result, rules, token)
         if judged.kind == "output_mismatch" and self._request.normalise:
-            rules = filters.rules(self._request.normalise, {})
+            rules = filters.rules(self._request.normalise, flags)
             judged = await filters.judged_again(snippet, built, result, rules, token)
         return replace(judged, ran=len(result.cells))
 
@@ -376,7 +399,7 @@ class Validation:
 
 
 def _with_setup(judged: Judged, attempt: Attempt) -> Judged:
-    needed = bool(attempt.before or attempt.imports)
+    needed = bool(attempt.before or attempt.imports or attempt.given)
     return replace(judged, kind="works_with_setup") if needed and judged.kind == "works" else judged
 
 

@@ -325,8 +325,10 @@ async def test_the_documents_of_this_repository_hold(local_cache: Path) -> None:
     settings = Settings(backend="local", cache_dir=local_cache)
     async with open_app(settings, roots=(ROOT,)) as app:
         with anyio.fail_after(240):
-            names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
-            report = await run(app, "local", SnippetsRequest(paths=names))
+            names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs")
+            # Two of the blocks make an environment, which takes long on a busy machine.
+            request = SnippetsRequest(paths=names, timeout_seconds=100)
+            report = await run(app, "local", request)
 
     assert report.verdict == "passed", render(report)
 
@@ -407,3 +409,24 @@ async def test_a_page_is_one_program_whatever_a_snippet_of_it_does(app: App) -> 
         ("timeout", None),
         ("output_mismatch", 40),
     ]
+
+
+async def test_what_the_projects_own_runner_is_told_holds_here(app: App, tmp_path: Path) -> None:
+    """Sphinx's global setup for what it runs, and the doctest flags; both are named."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "conf.py").write_text("doctest_global_setup = 'zebra = 41'\n")
+    (tmp_path / "tox.ini").write_text("[pytest]\ndoctest_optionflags = IGNORE_EXCEPTION_DETAIL\n")
+    text = (
+        ">>> zebra + 1\n42\n\ntext\n\n.. code-block:: python\n\n    zebra\n\n>>> int('x')\n"
+        "Traceback (most recent call last):\nValueError: something else\n"
+    )
+    (tmp_path / "docs" / "a.rst").write_text(text)
+    (tmp_path / "a.rst").write_text(text)
+
+    inside, outside = [
+        (await check(app, SnippetsRequest(paths=(path,))))[1] for path in ("docs/a.rst", "a.rst")
+    ]
+
+    assert [result.kind for result in inside] == ["works_with_setup", "raises", "expected_error"]
+    assert inside[0].setup == ["doctest_global_setup of conf.py"]
+    assert [result.kind for result in outside] == ["raises", "raises", "expected_error"]

@@ -120,7 +120,7 @@ SPOOFS = [
     _cheat("looks for the reference", "wrong_answer", _WALK + _function(
         "for frame in frames():\n"
         "    text = repr(frame.f_locals)[:100000] + repr(frame.f_globals)[:100000]\n"
-        "    if 'canonical' in text or 'reference' in text:\n"
+        "    if 'canonical' + '_solution' in text or 'expect' + 'ed=' in text:\n"
         "        return x + x\n"
         "return 0")),
     _cheat("searches all objects for what is expected", "wrong_answer",
@@ -189,7 +189,7 @@ PATCHES = [
     _cheat("AssertionError does not exist", "wrong_answer", "import builtins\nbuiltins.AssertionError = None\n" + _WRONG),
     _cheat("json writes what it likes", "wrong_answer or early_exit",
            "import json\njson.dumps = lambda *a, **k: '{}'\njson.loads = lambda *a, **k: {}\n" + _WRONG),
-    _cheat("steps over the asserts", "wrong_answer or early_exit", "import sys\n" + _function(
+    _cheat("steps over the asserts", "wrong_answer or early_exit or timeout", "import sys\n" + _function(
         "frame = sys._getframe(1)\n"
         "def jump(frame, event, arg):\n"
         "    try:\n        frame.f_lineno += 1\n    except Exception:\n        pass\n    return jump\n"

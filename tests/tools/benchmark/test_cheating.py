@@ -22,7 +22,7 @@ TESTS = "assert double(2) == 4\nassert double(5) == 10\nassert double(-3) == -6\
 def double(tests: str = TESTS) -> Task:
     """The task that most answers are for, with little time."""
     fields = {"id": "double", "prompt": "Double x.", "entry_point": "double", "tests": tests}
-    task = own_format.task(Row("double", {**fields, "cpu_seconds": 1, "wall_seconds": 4}))
+    task = own_format.task(Row("double", {**fields, "cpu_seconds": 1, "wall_seconds": 6}))
     return dataclasses.replace(task, memory_bytes=512 * 1024**2)
 
 

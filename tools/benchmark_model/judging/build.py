@@ -59,24 +59,22 @@ class Builder:
         self._driven = _SETUP.format(names=_NAMES, codes=codes, module=_MODULE)
 
     def answer(self, task: Task, code: str, plan: Plan, name: str, nonce: str) -> Program:
-        """Return the program that loads an answer and calls it: cells for our side, the answer, the calls.
-
-        Answers that are no Python functions are loaded and called in one cell.
-        """
+        """Return the program that loads an answer and calls it: a cell for our side, one for the answer."""
         if task.language != "python" or not task.entry_point:
             function, arguments = languages.call(task, code, plan.calls)
             return self._drive(task, function, arguments, name)
-        cells = [self._limits(task), _call("load", code, task.needs)]
         match plan.method:
             case "compared" if plan.calls:
-                cells.append(_call("calls", plan.calls, task.entry_point))
+                call = ("calls", plan.calls, task.entry_point)
             case "compared":
-                cells += [_call("script", case.code, task.entry_point) for case in task.cases]
+                text = "\n".join(case.code for case in task.cases)
+                call = ("script", text, task.entry_point)
             case "replayed":
-                cells.append(_call("calls", plan.calls, task.entry_point))
+                call = ("calls", plan.calls, task.entry_point)
             case "in_process":
-                cells.append(_call("test", task.test, task.prelude, task.entry_point, nonce))
-        return Program(name, tuple(cells), timeout=task.wall_seconds)
+                call = ("test", task.test, task.prelude, task.entry_point, nonce)
+        answer = _call("answer", code, task.needs, *call)
+        return Program(name, (self._limits(task), answer), timeout=task.wall_seconds)
 
     def record(self, task: Task, name: str) -> Program:
         """Return the program that learns from the reference which calls the tests make."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ....server.sandbox import CellResult, ProgramResult
 from ..sample import Outcome
-from ..task import Case, Check, Task
+from ..task import Check, Task
 from . import relations, values
 from .build import Plan
 
@@ -30,9 +30,6 @@ class Finding:
     calls: str = ""
 
 
-_UNAVAILABLE = "The sandbox cannot run it: "
-
-
 def of_answer(task: Task, plan: Plan, result: ProgramResult, nonce: str) -> Finding:
     """Judge an answer by what became of its program."""
     if len(result.cells) < 2:
@@ -40,21 +37,19 @@ def of_answer(task: Task, plan: Plan, result: ProgramResult, nonce: str) -> Find
         return Finding("infra_error", result.reason or reason, doubtful=True)
     if ended := _ended_badly(task, result):
         return ended
-    said = [said_in(cell) for cell in result.cells[1:]]
-    if any(message is None for message in said):
+    said = said_in(result.cells[1])
+    if said is None:
         return Finding("crashed", "It interfered with the channel on which it is called.")
-    loaded, *given = cast("list[dict[str, Any]]", said)
-    if not given:
-        return _driven(task, plan, loaded)
-    if "ended" not in loaded:
-        return _of_load(loaded)
+    loaded = said.get("load", said)
+    if "load" in said or "syntax" in said:
+        return _of_load(cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else {})
+    if "unavailable" in said:
+        return Finding("infra_error", f"The sandbox cannot run it: {said['unavailable']}")
     if plan.method == "compared":
-        if plan.calls:
-            return _like_reference(task, plan, given[0])
-        return _compared(task, given)
+        return _like_reference(task, plan, said) if plan.calls else _compared(_checks(task), said)
     if plan.method == "replayed":
-        return _recorded(plan, given[0])
-    return _in_process(given[0], nonce)
+        return _recorded(plan, said)
+    return _in_process(said, nonce)
 
 
 def of_replay(result: ProgramResult) -> Finding:
@@ -79,20 +74,6 @@ def said_in(cell: CellResult) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", said) if isinstance(said, dict) else None
-
-
-def _driven(task: Task, plan: Plan, said: dict[str, Any]) -> Finding:
-    """Judge an answer that ran in a child of the process that speaks here."""
-    if "syntax" in said:
-        return _of_load(said)
-    if "unavailable" in said:
-        return Finding("infra_error", _UNAVAILABLE + str(said["unavailable"]))
-    return _like_reference(task, plan, said) if plan.calls else _compared_at_once(task, said)
-
-
-def _compared_at_once(task: Task, said: dict[str, Any]) -> Finding:
-    checks = tuple(check for case in task.cases for check in case.checks)
-    return _compared(replace(task, cases=(Case("", checks),)), [said])
 
 
 def _ended_badly(task: Task, result: ProgramResult) -> Finding | None:
@@ -166,22 +147,23 @@ def _of_signal(name: str) -> Finding:
     return Finding("crashed", f"It was killed by {name[:50]}.", doubtful=name == "SIGKILL")
 
 
-def _compared(task: Task, said: Sequence[dict[str, Any]]) -> Finding:
-    total = sum(len(case.checks) for case in task.cases)
+def _checks(task: Task) -> tuple[Check, ...]:
+    return tuple(check for case in task.cases for check in case.checks)
+
+
+def _compared(checks: Sequence[Check], said: dict[str, Any]) -> Finding:
+    given: list[Any] = said["given"] if isinstance(said.get("given"), list) else []
     passed = 0
-    for case, message in zip(task.cases, said, strict=True):
-        given: list[Any] = message["given"] if isinstance(message.get("given"), list) else []
-        for check, value in zip(case.checks, given, strict=False):
-            wrong = _mismatch(check, value)
-            if wrong:
-                return Finding("wrong_answer", wrong, checks=total, passed=passed)
-            passed += 1
-        if "ended" not in message:
-            found = _ended_early(message)
-            return Finding(found.outcome, found.reason, found.doubtful, total, passed)
-        if len(given) != len(case.checks):
-            return Finding("crashed", "It interfered with the module that calls it.", checks=total)
-    return Finding("passed", checks=total, passed=passed)
+    for check, value in zip(checks, given, strict=False):
+        wrong = _mismatch(check, value)
+        if wrong:
+            return Finding("wrong_answer", wrong, checks=len(checks), passed=passed)
+        passed += 1
+    if "ended" not in said:
+        return replace(_ended_early(said), checks=len(checks), passed=passed)
+    if len(given) != len(checks):
+        return Finding("crashed", "It interfered with the module that calls it.")
+    return Finding("passed", checks=len(checks), passed=passed)
 
 
 def _like_reference(task: Task, plan: Plan, said: dict[str, Any]) -> Finding:
@@ -191,8 +173,7 @@ def _like_reference(task: Task, plan: Plan, said: dict[str, Any]) -> Finding:
         shown = ", ".join(map(relations.shown, values.decode(arguments)))
         text = f"{task.entry_point}({shown})"
         checks.append(replace(task.like, shown=text, expected=values.decode(expected)))
-    case = Case("", tuple(checks))
-    return _compared(replace(task, cases=(case,)), [said])
+    return _compared(checks, said)
 
 
 def _mismatch(check: Check, said: Any) -> str:

@@ -85,10 +85,10 @@ class SampleReport(BaseModel):
 
     model: str
     task_id: str
-    sample: int = 0
-    syntax_valid: bool = False
-    execution_time: float | None = Field(default=None, description="Seconds.")
-    output_correct: bool = False
+    sample: int
+    syntax_valid: bool
+    execution_time: float | None = Field(description="Seconds; null where it did not run.")
+    output_correct: bool
     outcome: Outcome
     reason: str = ""
 

@@ -14,7 +14,7 @@ from ..benchmark_model import spending
 from ..benchmark_model.asking import charge
 from ..benchmark_model.fenced import fences
 from ..benchmark_model.providers.base import Provider, Question, Refused
-from ..benchmark_model.providers.patience import Pace, Patience, ask
+from ..benchmark_model.providers.patience import Pace, Patience, persist
 from ..benchmark_model.providers.prices import Price, price_of
 from ..benchmark_model.spending import Budget, Charge
 from . import writing
@@ -134,7 +134,13 @@ class _Loop:
         real = Charge()
         try:
             question = Question("tests", number, prompt)
-            reply = await ask(terms.provider, question, self._pace, terms.clock, terms.patience)
+            reply, _ = await persist(
+                terms.provider.name,
+                lambda: terms.provider.ask(question),
+                self._pace,
+                terms.clock,
+                terms.patience,
+            )
             real = charge(reply, terms.price, most)
         except Refused as refused:
             self._stopped = f"The model did not answer: {refused}"
@@ -147,7 +153,7 @@ class _Loop:
         text = code_of(reply)
         if not text:
             said = "The answer has no Python code in a fence: give the whole test file in one."
-            return _Attempt(TestsReport(verdict="failed", reason=said, feedback=said))
+            return _Attempt(TestsReport.without_tests("failed", said, feedback=said))
         request = replace(self._request, tests={writing.FILE: text})
         return _Attempt(await run(self._app, self._who, request, self._tell), text)
 
@@ -169,7 +175,7 @@ class _Loop:
         best = self._best
         if best is None:
             reason = self._stopped or "No attempt was made."
-            return TestsReport(verdict="errored", reason=reason, attempts=self._attempts)
+            return TestsReport.without_tests("errored", reason, attempts=self._attempts)
         if best.report.keep and best.report.verdict != "passed":
             best = await self._without_the_rest(best)
         report = best.report

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 from xml.dom import minidom
 
 import pytest
@@ -140,11 +141,16 @@ def test_a_plot_of_what_nobody_knows_is_none() -> None:
     assert charts.scatter([], "cost", "USD") == ""
 
 
+def failed_sample(**facts: Any) -> SampleReport:
+    """An answer that did not pass."""
+    failed = {"sample": 0, "syntax_valid": False, "execution_time": None, "output_correct": False}
+    return SampleReport.model_validate({"model": "m", **failed, **facts})
+
+
 def test_pages_of_a_report_hold_what_fits_and_lose_nothing() -> None:
     """The failed answers first, the models on the first page only."""
     rows = [
-        SampleReport(model="m", task_id=f"t{n}", outcome="wrong_answer", reason="x" * 280)
-        for n in range(100)
+        failed_sample(task_id=f"t{n}", outcome="wrong_answer", reason="x" * 280) for n in range(100)
     ]
     whole = hostile_report().model_copy(update={"samples": rows})
     seen: list[str] = []
@@ -161,8 +167,8 @@ def test_pages_of_a_report_hold_what_fits_and_lose_nothing() -> None:
 
 def test_the_text_says_what_the_data_say() -> None:
     """For clients that read only one of them."""
-    sample_row = SampleReport(
-        model="m", task_id="t7", outcome="timeout", reason="It took too long.", execution_time=5.0
+    sample_row = failed_sample(
+        task_id="t7", outcome="timeout", reason="It took too long.", execution_time=5.0
     )
     text = render(hostile_report().model_copy(update={"samples": [sample_row]}))
 

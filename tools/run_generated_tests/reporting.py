@@ -190,7 +190,7 @@ def _home(one: Kept) -> StayedHome:
 
 def _measures(request: TestsRequest, evidence: Evidence) -> dict[str, Any]:
     worth = evidence.worth
-    found: dict[str, Any] = {"coverage_target": request.coverage_target}
+    found: dict[str, Any] = {"coverage": False, "coverage_target": request.coverage_target}
     if worth is None:
         return found
     if worth.coverage is not None:

@@ -174,7 +174,7 @@ def arguments(project: Project, plan: Plan) -> list[str]:
         f"--rootdir={ROOT}",
         *blocked,
         *("-o", "addopts=", "-o", f"enable_assertion_pass_hook={counting}"),
-        *("--tb=short", "--color=no", "-q", "--maxfail=0", "--continue-on-collection-errors"),
+        *("--tb=native", "--color=no", "-q", "--maxfail=0", "--continue-on-collection-errors"),
         *project.arguments,
         *files,
     ]

@@ -204,6 +204,22 @@ async def test_a_broken_stream_is_unavailable_and_the_next_program_gets_a_new_su
     assert running.stdout.text == "1\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's stand-in has no root")
+async def test_a_template_in_which_nothing_keeps_programs_apart_is_refused(
+    standin: StandIn, e2b: E2BBackend
+) -> None:
+    """Nothing runs there, and a person is told."""
+    standin.fleet.size = Size(namespaces=False, users=False)
+    try:
+        sandbox = await e2b.create(SandboxRequest(owner="somebody"))
+    finally:
+        standin.fleet.size = Size()
+
+    with pytest.raises(SandboxRejected, match="template"):
+        await sandbox.run_program(cells("1"))
+    assert (await sandbox.run_code("6 * 7")).outcome == "completed"
+
+
 async def test_a_python_that_is_too_old_is_for_a_person_to_mend(e2b_sandbox: E2BSandbox) -> None:
     """The guest needs 3.9; it says so in place of a traceback."""
     with pytest.raises(SandboxRejected, match=r"3\.8\.10"):

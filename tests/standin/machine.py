@@ -30,13 +30,16 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Size:
-    """What a template gives a sandbox, in bytes and processes. `namespaces`: whether its root may make some."""
+    """What a template gives a sandbox, in bytes and processes. `namespaces`, `users`: whether its root may make
+    the ones and become the others.
+    """
 
     memory: int = 2 * 1024**3
     disk: int = 64 * 1024**2
     kernel_processes: int = 100
     command_processes: int = 200
     namespaces: bool = True
+    users: bool = True
 
 
 class Zygote:
@@ -109,6 +112,7 @@ class Machine:
                     "disk": self.size.disk,
                     "memory": self.size.memory,
                     "namespaces": self.size.namespaces,
+                    "users": self.size.users,
                 }
             )
         )

@@ -27,7 +27,8 @@ _HOME_USER = 1000
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc")
 _STAGE = "/tmp"  # exists everywhere; covered in the machine's own namespace only
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _CAP_SYS_ADMIN = 1, 24, 21
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP = 1, 24
+_CAP_SETUID, _CAP_SYS_ADMIN = 7, 21
 _MNT_DETACH = 2
 _NEW = (
     linux.CLONE_NEWUSER
@@ -102,8 +103,10 @@ def _become_machine(request: dict[str, Any], mapped: int) -> NoReturn:
     _furnish(request, opened)
     # A change of user forgot it.
     linux.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not request["namespaces"]:
-        linux.prctl(_PR_CAPBSET_DROP, _CAP_SYS_ADMIN)
+    # What the agent executes lacks these; the agent itself does not.
+    for wish, capability in (("namespaces", _CAP_SYS_ADMIN), ("users", _CAP_SETUID)):
+        if not request[wish]:
+            linux.prctl(_PR_CAPBSET_DROP, capability)
     os.setsid()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if os.fork() == 0:

@@ -172,16 +172,15 @@ class Relay:
     def _accept(self, up: dict[str, Any]) -> None:
         self.isolation = up["isolation"]
         self._out_of_memory_kills_seen = self._out_of_memory_kills
-        if not up["problem"]:
-            return
-        if self.isolation == "namespaces":
+        if up["refusal"]:
             raise SandboxRejected(
-                "The E2B template gives proofbox neither root nor namespaces, so programs cannot be kept apart; "
-                f"nothing was run. Use E2B's code interpreter template. ({up['problem']})"
+                "Programs cannot be kept apart in sandboxes of this E2B template, so nothing was run. Use E2B's code "
+                f"interpreter template or one built from it. ({up['problem']}; {up['refusal']})"
             )
-        logger.warning(
-            "Programs in this E2B sandbox have no namespaces of their own: %s", up["problem"]
-        )
+        if up["problem"]:
+            logger.warning(
+                "Programs in this E2B sandbox have no namespaces of their own: %s", up["problem"]
+            )
 
     async def open_program(self) -> tuple[Connection, dict[str, Any]]:
         """A new program's keeper and its first message.

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from typing import NoReturn
 
 from . import children, identity, linux, namespaces, seccomp
@@ -40,20 +41,12 @@ class InNamespaces:
 
     def problem(self, limits: dict[str, int], user: int) -> str:
         """Why it does not work here; empty if it does."""
-        read, write = os.pipe()
-        try:
-            pid = linux.fork_into(self.flags)
-        except OSError as error:
-            return str(error)
-        if pid == 0:
-            try:
-                self.enter(limits, user)
-            except BaseException as error:  # noqa: BLE001 - a child that must not go on
-                os.write(write, str(error).encode() or b"unknown")
-            os._exit(0)
-        os.close(write)
-        with open(read, "rb") as said:
-            return said.read().decode(errors="replace")
+
+        def attempt() -> None:
+            self.enter(limits, user)
+            namespaces.become_unprivileged(limits, self.filter)
+
+        return _problem_with(attempt, self.flags)
 
 
 class BesideOneAnother:
@@ -64,6 +57,15 @@ class BesideOneAnother:
 
     def __init__(self) -> None:
         self.filter = seccomp.build(network=False)
+
+    def problem(self, limits: dict[str, int], user: int) -> str:
+        """Why it does not work here; empty if it does."""
+
+        def attempt() -> None:
+            identity.become(user, namespaces=False)
+            namespaces.become_unprivileged(limits, self.filter)
+
+        return _problem_with(attempt, self.flags)
 
     def enter(self, _limits: dict[str, int], user: int) -> None:
         """Become the session's first process; the one that was forked stays behind, to clean up."""
@@ -81,6 +83,26 @@ class BesideOneAnother:
         linux.adopt_orphans()
         os.environ.update(HOME=f"{place}/home", TMPDIR=f"{place}/tmp")
         os.chdir(f"{place}/home")
+
+
+def _problem_with(attempt: Callable[[], None], flags: int) -> str:
+    """What a process that is forked for it says of an attempt; empty if nothing."""
+    read, write = os.pipe()
+    try:
+        pid = linux.fork_into(flags)
+    except OSError as error:
+        os.close(read)
+        os.close(write)
+        return str(error)
+    if pid == 0:
+        try:
+            attempt()
+        except BaseException as error:  # noqa: BLE001 - a child that must not go on
+            os.write(write, str(error).encode() or b"unknown")
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as said:
+        return said.read().decode(errors="replace")
 
 
 def _clean_up_after(keeper: int, user: int, place: str) -> NoReturn:

@@ -120,12 +120,13 @@ class _Relay:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
         self._place = places.InNamespaces()
-        problem = self._place.problem(config["limits"], _FIRST_USER)
+        problem = refusal = self._place.problem(config["limits"], _FIRST_USER)
         if problem and os.geteuid() == 0:
             self._place = places.BesideOneAnother()
+            refusal = self._place.problem(config["limits"], _FIRST_USER)
         gc.collect()
         gc.freeze()  # so that collections in the forks do not copy our pages
-        answer = {"isolation": self._place.name, "problem": problem, "user": os.geteuid()}
+        answer = {"isolation": self._place.name, "problem": problem, "refusal": refusal}
         self._send({"t": "up", **answer, "python": platform.python_version()})
 
     def _open(self, channel: int) -> None:

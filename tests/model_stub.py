@@ -87,6 +87,11 @@ class ModelStub:
         port = self._server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is connected, so that everything that was sent has been counted."""
+        return not self._server.server_state.connections
+
     def behave(self, *behaviours: str) -> None:
         """What the next questions meet: a status (with `429:7`, to be tried again after 7 s), `refusal`,
         `max_tokens`, `broken` (no JSON), `cut` (the stream ends in the middle), `overloaded` (an error within

@@ -62,6 +62,8 @@ class StandIn:
             interface="asgi3",
             lifespan="off",
             timeout_graceful_shutdown=1,
+            # Longer than the SDK's own: else a request can meet a connection that is being closed.
+            timeout_keep_alive=600,
         )
         self._server = uvicorn.Server(config)
         logging.getLogger("uvicorn.error").addFilter(_is_an_accident)

@@ -155,14 +155,16 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
 def test_the_digest_depends_on_what_decides(tmp_path: Path) -> None:
     """The same task in another file or with another note has the same, with another test not."""
+    changes: dict[str, dict[str, str]] = {
+        "a.jsonl": {},
+        "b.jsonl": {"note": "another"},
+        "c.jsonl": {"tests": "assert sign(0) == 0"},
+        "d.jsonl": {"prompt": "Another."},
+    }
+
     digests = {
         name: next(iter(load_tasks(write(tmp_path, {**OWN, **change}, name=name)).values())).digest
-        for name, change in {
-            "a.jsonl": {},
-            "b.jsonl": {"note": "another"},
-            "c.jsonl": {"tests": OWN["tests"] + "\nassert sign(0) == 0"},
-            "d.jsonl": {"prompt": "Another."},
-        }.items()
+        for name, change in changes.items()
     }
 
     assert digests["a.jsonl"] == digests["b.jsonl"]

@@ -19,9 +19,10 @@ import platformdirs
 
 from proofbox.server.sandbox import Cell, Program, ProgramRunner, SandboxRequest
 from proofbox.server.sandbox.local.backend import LocalBackend
+from proofbox.tools.run_generated_tests.measured import WorthOptions
 from proofbox.tools.run_generated_tests.project import Module, Project
 from proofbox.tools.run_generated_tests.running import Plan, run_all
-from proofbox.tools.run_generated_tests.worth import WorthOptions, weigh
+from proofbox.tools.run_generated_tests.worth import weigh
 
 _FUNCTIONS = 20
 _PLAIN = """

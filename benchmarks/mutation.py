@@ -29,10 +29,11 @@ from uv import find_uv_bin
 from proofbox.server.sandbox import ProgramRunner, SandboxRequest
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.tools.run_generated_tests.guest.mutants import File
+from proofbox.tools.run_generated_tests.measured import Mutation, Worth, WorthOptions
 from proofbox.tools.run_generated_tests.prepare import prepare
 from proofbox.tools.run_generated_tests.request import TestsRequest
 from proofbox.tools.run_generated_tests.running import Plan, run_all
-from proofbox.tools.run_generated_tests.worth import Mutation, Worth, WorthOptions, weigh
+from proofbox.tools.run_generated_tests.worth import weigh
 
 _HUMANIZE = "4.17.0"
 _MODULES = ("src/humanize/filesize.py", "src/humanize/lists.py")

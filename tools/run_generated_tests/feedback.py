@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .._text import clean
 from .events import Raised
+from .measured import Coverage, Mutation
 from .project import Project
 from .verdicts import Evidence, Judged, Reason
-from .worth import Coverage, Mutation
 
 _MOST_CAUSES = 25
 _MOST_SURVIVORS = 3

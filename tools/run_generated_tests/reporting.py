@@ -8,6 +8,7 @@ from .. import _text
 from .._verdict import Verdict
 from .events import TestResult
 from .feedback import feedback, ranges
+from .measured import Coverage, FileCoverage, Mutation
 from .project import Kept
 from .report import (
     FileCoverageReport,
@@ -19,7 +20,6 @@ from .report import (
 )
 from .request import TestsRequest
 from .verdicts import Evidence, Judged, worst_first
-from .worth import Coverage, FileCoverage, Mutation
 
 _SHOWN_HOME = 30
 _SHOWN_SURVIVORS = 10

@@ -13,6 +13,7 @@ from .._context import App
 from .diagnose import diagnose
 from .events import TestRun
 from .findings import Finding
+from .measured import Worth, WorthOptions
 from .prepare import Prepared, prepare
 from .project import Project
 from .repeats import repeat
@@ -23,7 +24,7 @@ from .running import Plan
 from .sandboxes import sandboxes
 from .smells import smells
 from .verdicts import Evidence, judge, suite_verdict
-from .worth import Worth, WorthOptions, weigh
+from .worth import weigh
 
 Tell = Callable[[str], None]
 """Called with a sentence on how far it is."""

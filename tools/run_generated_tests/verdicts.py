@@ -8,9 +8,9 @@ from .._verdict import Verdict
 from .diagnose import Instability
 from .events import Item, Raised, TestResult, TestRun
 from .findings import Finding
+from .measured import Worth
 from .prepare import Prepared
 from .repeats import Repeats
-from .worth import Worth
 
 TestVerdict = Literal["keep", "mend", "drop"]
 Severity = Literal["drop", "mend", "note"]

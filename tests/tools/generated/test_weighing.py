@@ -12,7 +12,8 @@ import pytest
 
 from proofbox.tools.run_generated_tests.events import TestRun
 from proofbox.tools.run_generated_tests.findings import Finding
-from proofbox.tools.run_generated_tests.worth import Worth, WorthOptions, read
+from proofbox.tools.run_generated_tests.measured import Worth, WorthOptions
+from proofbox.tools.run_generated_tests.worth import read
 
 RUNNER = """
 import json, sys

@@ -251,12 +251,16 @@ def _listen(
         if not data:
             break
         *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            message: Message = json.loads(line)
-            if message["t"] == "begin":
-                deadline = time.monotonic() + paces(message["test"]).wall
-                on_word()
-            _take(forked, message)
+        try:
+            for line in lines:
+                message: Message = json.loads(line)
+                if message["t"] == "begin":
+                    deadline = time.monotonic() + paces(message["test"]).wall
+                    on_word()
+                _take(forked, message)
+        except (ValueError, KeyError, TypeError):
+            forked.ended, forked.reason = "died", "something else wrote where its outcome belongs"
+            break
         if forked.ended == "done":
             break
     _kill(pid)

@@ -104,6 +104,8 @@ def unclosed(lines: Lines, index: int, fence: Fence) -> Problem:
 
 def body_of(lines: Lines, start: int, stop: int, fence: Fence) -> Lines:
     """Return the lines inside a fence without what their container puts in front of them."""
+    if not fence.quotes and not fence.indent:
+        return lines.part(start, stop)
     texts: list[str] = []
     offsets: list[int] = []
     for index in range(start, stop):

@@ -10,7 +10,8 @@ from .snippet import Expected
 from .source import Lines
 
 _COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|\s*)$")
-_STRING_LINE = re.compile(r"^[ \t]*(?:\"\"\"|''')[ \t]*$", re.MULTILINE)
+# A string that begins on a line of its own behind the end of a call; most have none, and need no syntax tree.
+_STRING_LINE = re.compile(r"\)[ \t]*(?:#[^\n]*)?\n[ \t]*(?:\"\"\"|''')[ \t]*$", re.MULTILINE)
 _STRING = re.compile(r"[ \t]*(?:\"\"\"|''')\s*$")
 
 
@@ -73,12 +74,17 @@ def _expected(
 
 def _pairs(tree: ast.AST) -> Iterator[tuple[ast.stmt, ast.Expr]]:
     """Yield every print statement with the bare string that follows it."""
-    for node in ast.walk(tree):
-        for name in ("body", "orelse", "finalbody"):
+    # Statements are only in these lists, and walking the expressions would take most of the time.
+    stack: list[Any] = [tree]
+    while stack:
+        node = stack.pop()
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
             body: Any = getattr(node, name, None)
             if not isinstance(body, list):
                 continue
-            for before, after in pairwise(cast("list[ast.stmt]", body)):
+            statements = cast("list[ast.stmt]", body)
+            stack += statements
+            for before, after in pairwise(statements):
                 if _is_print(before) and isinstance(after, ast.Expr):
                     constant = after.value
                     if isinstance(constant, ast.Constant) and isinstance(constant.value, str):

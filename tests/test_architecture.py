@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,17 @@ def layer_of(module: str) -> str:
     return max(fitting, key=len)
 
 
+@cache
+def imports_in(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The import statements of a file."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def imports_of(path: Path, module: str) -> Iterator[str]:
     """Our own modules that a file imports anywhere, in functions too."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in imports_in(path):
         if isinstance(node, ast.ImportFrom) and node.level:
             parts = package.split(".")
             base = parts[: len(parts) - node.level + 1]
@@ -54,10 +62,10 @@ def imports_of(path: Path, module: str) -> Iterator[str]:
 def absolute_imports(path: Path) -> set[str]:
     """The top-level names of everything that a file imports absolutely."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in imports_in(path):
         if isinstance(node, ast.Import):
             names |= {item.name.partition(".")[0] for item in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif not node.level:
             names.add((node.module or "").partition(".")[0])
     return names
 

@@ -34,7 +34,7 @@ def ran(name: str, outcome: str = "passed", **more: Any) -> list[Record]:
 
 def failed(name: str) -> list[Record]:
     """A test that failed as it should."""
-    error = {"type": "AssertionError", "message": "assert 1 == 2", "frames": [], "name": ""}
+    error: Record = {"type": "AssertionError", "message": "assert 1 == 2", "frames": [], "name": ""}
     return ran(name, "failed", raised="AssertionError", error=error)
 
 
@@ -131,8 +131,8 @@ def test_skips_expected_failures_and_subtests_are_told_apart() -> None:
         phase(ONE, "setup", "skipped", raised="Skipped", skip="no"),
         phase(ONE, "teardown"),
     ]
-    error = {"type": "AssertionError", "message": "1 != 2", "frames": [], "name": ""}
-    subtest = {
+    error: Record = {"type": "AssertionError", "message": "1 != 2", "frames": [], "name": ""}
+    subtest: Record = {
         "t": "subtest",
         "id": TWO,
         "when": "call",

@@ -68,16 +68,18 @@ async def test_a_client_gets_verdicts_a_job_and_an_end(client: Client) -> None:
         later = await client.call_tool(
             "run_generated_tests", CALL | {"tests": {"test_calc.py": VACUOUS}, "wait_seconds": 0}
         )
-        job: dict[str, Any] = (later.structured_content or {})["job"]
-        brought = await client.call_tool("get_job", {"job_id": job["job_id"], "wait_seconds": 120})
+        running: dict[str, Any] = later.structured_content or {}
+        brought = await client.call_tool(
+            "get_job", {"job_id": running["job"]["job_id"], "wait_seconds": 120}
+        )
         endless = await client.call_tool(
             "run_generated_tests", CALL | {"tests": {"test_calc.py": ENDLESS}, "wait_seconds": 0}
         )
-        job = (endless.structured_content or {})["job"]
+        doomed: dict[str, Any] = endless.structured_content or {}
         # Processes tell nobody that they have begun or ended.
         while not sleepers():
             await anyio.sleep(0.1)
-        await client.call_tool("get_job", {"job_id": job["job_id"], "cancel": True})
+        await client.call_tool("get_job", {"job_id": doomed["job"]["job_id"], "cancel": True})
         while sleepers():
             await anyio.sleep(0.1)
 

@@ -235,6 +235,7 @@ async def test_a_supervisor_that_does_not_start_says_what_it_said(e2b_sandbox: E
 async def start_relay(sandbox: E2BSandbox, *, python: str, version: str) -> None:
     """Start programs' supervisor in a sandbox with an interpreter that may not do."""
     sdk = await AsyncSandbox.connect(sandbox.id, api_key=API_KEY)
+    assert isinstance(sdk, AsyncSandbox)
     await Relay.start(sdk, python=python, version=version, limits=Limits(), preload=())
 
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 USAGE = {"input_tokens": 120, "output_tokens": 80}
-MODELS = ("claude-haiku-5-5", "claude-opus-5-5", "tiny")
+MODELS = ("claude-haiku-5-5", "claude-opus-5-5", "tiny", "folder/tiny")
 
 Answer = Callable[[str], str]
 

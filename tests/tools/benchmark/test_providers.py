@@ -357,6 +357,16 @@ async def test_unknown_models_and_refused_keys_are_found_without_a_question(
     assert not stub.asked
 
 
+async def test_a_server_that_describes_no_single_models_may_list_them(stub: ModelStub) -> None:
+    """As llama.cpp does, which speaks the Messages API too."""
+    listed = Anthropic("folder/tiny", PARAMETERS, SystemClock(), key=stub.key, base_url=stub.url)
+    async with closing(listed):
+        await listed.check()
+        reply = await listed.ask(QUESTION)
+
+    assert reply.served_by == "folder/tiny"
+
+
 def test_parameters_go_where_the_vendor_wants_them(stub: ModelStub) -> None:
     """Effort is a part of the output's configuration, and OpenAI has another name for the most tokens."""
     wired = {"max_tokens": 5, "effort": "low", "thinking": "adaptive"}

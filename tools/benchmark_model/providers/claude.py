@@ -37,6 +37,7 @@ class Anthropic:
         self._model = model
         self._asked = _wire(parameters, self.name)
         self._clock = clock
+        self._elsewhere = base_url is not None
         self._sdk = anthropic
         self._client = anthropic.AsyncAnthropic(
             api_key=key, base_url=base_url, max_retries=0, timeout=_TIMEOUT_SECONDS
@@ -47,6 +48,9 @@ class Anthropic:
         try:
             await self._client.models.retrieve(self._model)
         except self._sdk.NotFoundError as error:
+            # Servers that only speak the Messages API describe no single models.
+            if self._elsewhere and self._model in await self._listed():
+                return
             raise InvalidInput(_unknown(self.name, self._model, self._known())) from error
         except (self._sdk.APIError, ValueError) as error:
             trouble = translated(self.name, error)
@@ -111,6 +115,13 @@ class Anthropic:
     async def close(self) -> None:
         """Let go of connections."""
         await self._client.close()
+
+    async def _listed(self) -> Sequence[str]:
+        try:
+            return [model.id async for model in self._client.models.list()]
+        except (self._sdk.APIError, ValueError) as error:
+            trouble = translated(self.name, error)
+            raise InvalidInput(f"{self.name} cannot be asked: {trouble}") from error
 
     def _request(self, question: Question) -> dict[str, Any]:
         messages = [{"role": "user", "content": question.prompt}]

@@ -28,9 +28,13 @@ def local_cache() -> Path:
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where reports of jobs go, in this process and in those that tests start: not to the user's own."""
     folder = tmp_path_factory.mktemp("data")
+
+    def user_data_path(name: str) -> Path:
+        return folder
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("PROOFBOX_DATA_DIR", str(folder))
-        patched.setattr(platformdirs, "user_data_path", lambda *args, **kwargs: folder)
+        patched.setattr(platformdirs, "user_data_path", user_data_path)
         yield folder
 
 

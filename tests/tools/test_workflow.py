@@ -210,7 +210,7 @@ async def test_a_call_that_is_cancelled_before_it_has_an_id_ends_the_work(
 ) -> None:
     """Nobody could ever ask for it."""
     async with together() as calls:
-        calls.start_soon(client.call_tool, "rows", {})
+        calls.start_soon(client.call_tool, "rows")
         await work.started.wait()
         calls.cancel_scope.cancel()
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 from fakes import FakeBackend
 from mcp import Client
-from mcp.types import TextContent
+from mcp.types import CallToolResult, TextContent
 
 from proofbox.server.app import create_server
 from proofbox.server.settings import Settings
@@ -27,6 +27,12 @@ async def client(local_cache: Path, tmp_path: Path) -> AsyncGenerator[Client]:
     settings = Settings(backend="local", cache_dir=local_cache)
     async with Client(create_server(settings, roots=(tmp_path,))) as client:
         yield client
+
+
+def facts_of(result: CallToolResult) -> dict[str, Any]:
+    """The structured content of a result, which must be there."""
+    assert result.structured_content is not None
+    return result.structured_content
 
 
 async def test_a_client_gets_verdicts_as_text_and_as_data(client: Client, tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ async def test_many_results_are_cut_with_their_number(client: Client) -> None:
     assert facts["rest"] == {"results": 20, "offset": 40}
 
     asked = {"job_id": facts["job"]["job_id"], "offset": 40}
-    others = (await client.call_tool("get_job", asked)).structured_content or {}
+    others = facts_of(await client.call_tool("get_job", asked))
 
     (rest,) = others["report"]["files"]
     shown = [one["id"] for one in (*file["results"], *rest["results"])]
@@ -86,8 +92,8 @@ async def test_an_update_is_a_patch_and_leaves_the_files_alone(
     found = await client.call_tool("validate_snippets", {"paths": ["page.md"], "update": True})
     raw = await client.call_tool("validate_snippets", {"snippets": items, "update": True})
 
-    (file,) = (found.structured_content or {})["files"]
-    (others,) = (raw.structured_content or {})["files"]
+    (file,) = facts_of(found)["files"]
+    (others,) = facts_of(raw)["files"]
     assert [row for row in file["patch"].splitlines() if row[0] in "-+"][2:] == ["-#> 41", "+#> 42"]
     assert file["patch"].startswith("--- a/page.md\n+++ b/page.md\n@@ -1,")
     assert file["not_updated"] == [

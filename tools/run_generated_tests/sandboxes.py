@@ -9,6 +9,9 @@ from ...server.programs import OpenSandbox
 from ...server.sandbox import Program, ProgramResult, ProgramRunner, SandboxUnavailable
 from .._context import App
 
+# Not every template or choice of an operator has them.
+_OURS = ("pytest", "coverage")
+
 
 class _Watched:
     """A sandbox that remembers that it was lost."""
@@ -38,7 +41,8 @@ async def sandboxes(
 
     @asynccontextmanager
     async def fresh() -> AsyncGenerator[_Watched]:
-        lease = app.sessions.lease(who, packages=packages, purpose="tests", python=python)
+        wanted = (*packages, *_OURS)
+        lease = app.sessions.lease(who, packages=wanted, purpose="tests", python=python)
         async with lease as held:
             try:
                 yield _Watched(held.programs)

@@ -4,6 +4,7 @@
 # pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 # pyright: reportOptionalSubscript=false
 
+import importlib.util
 import json
 import os
 import re
@@ -28,6 +29,8 @@ def main():
     os.makedirs(site, exist_ok=True)
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower()
+        if name not in INDEX and importlib.util.find_spec(name):
+            continue  # the image has it
         if name not in INDEX or "==9" in requirement:
             sys.exit(f"ERROR: No matching distribution found for {requirement}")
         with open(os.path.join(site, f"{name}.py"), "w") as module:

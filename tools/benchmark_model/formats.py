@@ -180,7 +180,7 @@ def _plus(row: Row) -> Task:
     tolerance = row.fields.get("atol") or 0
     if not isinstance(tolerance, int | float):
         raise row.wrong('"atol" must be a number')
-    completes = prompt.lstrip().startswith(("def ", "from ", "import ", "class "))
+    completes = f"def {entry_point}(" in prompt  # those of MBPP are in prose
     task = Task(
         id=row.text("task_id"),
         prompt=prompt,

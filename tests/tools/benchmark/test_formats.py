@@ -32,6 +32,15 @@ PLUS = {
     "contract": "",
     "atol": 0,
 }
+PLUS_WIDE = {
+    **PLUS,
+    "task_id": "HumanEval/1002",
+    "prompt": '\nFIX = """\nMore tests.\n"""\n\ndef wide(n):\n',
+    "entry_point": "wide",
+    "canonical_solution": "    return 'x' * n\n",
+    "base_input": [[3]],
+    "plus_input": [[5_000_000], [2]],
+}
 PLUS_ZERO = {
     "task_id": "HumanEval/32",
     "prompt": "def poly(xs, x):\n    return sum(c * x ** i for i, c in enumerate(xs))\n\ndef find_zero(xs):\n",
@@ -177,6 +186,8 @@ ANSWERS = [
     ("HumanEval/1001", "passed", "def half(x):\n    return x * 0.5"),
     ("HumanEval/1001", "wrong_answer", "def half(x):\n    return x // 2"),
     ("HumanEval/1001", "wrong_answer", "class A:\n    __eq__ = lambda *a: True\ndef half(x):\n    return A()"),
+    ("HumanEval/1002", "passed", "def wide(n):\n    return n * 'x'"),
+    ("HumanEval/1002", "wrong_answer", "def wide(n):\n    return 'xxx'"),
     ("HumanEval/32", "passed", "def find_zero(xs):\n    return -xs[0] / xs[1] + 1e-9"),
     ("HumanEval/32", "wrong_answer", "def poly(xs, x):\n    return 0\ndef find_zero(xs):\n    return 5"),
     ("MBPP/2", "passed", "def shared(a, b):\n    return [x for x in a if x in b]"),
@@ -195,7 +206,9 @@ async def test_answers_to_tasks_of_every_format_are_judged(
     open_sandbox: OpenSandbox, tmp_path: Path
 ) -> None:
     """Compared, replayed, or, where neither can be, in their own process."""
-    tasks = load_tasks(write(tmp_path, HUMAN_EVAL, PLUS, PLUS_ZERO, MBPP, MBPP_OBJECTS, OWN))
+    tasks = load_tasks(
+        write(tmp_path, HUMAN_EVAL, PLUS, PLUS_WIDE, PLUS_ZERO, MBPP, MBPP_OBJECTS, OWN)
+    )
     candidates = [Candidate(task, "m", n, str(code)) for n, (task, _, code) in enumerate(ANSWERS)]
 
     judgements = await judge_all(candidates, tasks, open_sandbox)
@@ -205,6 +218,7 @@ async def test_answers_to_tasks_of_every_format_are_judged(
     assert {j.candidate.task_id: j.method for j in judgements} == {
         "HumanEval/1000": "compared",
         "HumanEval/1001": "compared",
+        "HumanEval/1002": "compared",
         "HumanEval/32": "replayed",
         "MBPP/2": "compared",
         "MBPP/3": "in_process",

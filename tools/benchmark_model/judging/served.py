@@ -119,14 +119,28 @@ def script(source: str, entry_point: str) -> Said:
 
 
 def calls(text: str, entry_point: str, go_on: bool = False) -> Said:
-    """Call the answer with each of the encoded arguments, until it raises unless it is to `go_on`."""
+    """Call the answer with each of the encoded arguments, until it raises.
+
+    With `go_on` nothing stops it, and values that are too large to be passed on with the others are left out.
+    """
     given: list[Any] = []
+    said = [0]
+
+    def value_of(arguments: Any, keywords: Any) -> dict[str, Any]:
+        function = _entry(entry_point)
+        value = {"value": encode(function(*decode(arguments), **decode(keywords)))}
+        if go_on:
+            size = len(_dumps(value))
+            if said[0] + size > _MOST_CHARACTERS // 2:
+                return {"raised": ["too large"]}
+            said[0] += size
+        return value
 
     def run() -> None:
-        function = _entry(entry_point)
+        _entry(entry_point)
         for arguments, keywords in _loads(text):
             try:
-                given.append({"value": encode(function(*decode(arguments), **decode(keywords)))})
+                given.append(value_of(arguments, keywords))
             except Exception as error:
                 if not go_on:
                     raise

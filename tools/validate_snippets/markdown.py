@@ -102,8 +102,14 @@ def _content(
         options, body = _options(body)
         if info.directive == "literalinclude":
             where = rst.Place(first, last, marks)
+            # The directive itself stands for the code; it seldom has lines of its own.
+            pointer = body if len(body) else Lines(body.file, [info.argument], [first], [0])
             return rst.literal_include(
-                info.argument, options, where, rst.Dialect(dialect.document, dialect.reader), body
+                info.argument,
+                options,
+                where,
+                rst.Dialect(dialect.document, dialect.reader),
+                pointer,
             )
         marks += from_options(info.directive, info.argument, options, first)
     language = info.language or rst.DIRECTIVE_LANGUAGES.get(info.directive, "")

@@ -1,6 +1,7 @@
 """What is to be validated, and the pages that it comes to."""
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from .extract import SUFFIXES, extract, format_of, module_name
 from .includes import read_within
 from .snippet import Expected, LineMap, Page, Position, Problem, Snippet, Span
 from .source import decode
+
+logger = logging.getLogger(__name__)
 
 MAX_FILES = 5000
 MAX_FILE_BYTES = 8 * 1024**2
@@ -169,7 +172,13 @@ def _read(path: Path, roots: Sequence[Path]) -> Document:
     except OSError as error:
         return Document(name, empty, unreadable=f"It cannot be read: {error.strerror}.")
     format = format_of(path.name) or "markdown"
-    page = extract(text, str(path), format, read_within(roots), module=module_name(path))
+    try:
+        page = extract(text, str(path), format, read_within(roots), module=module_name(path))
+    except Exception:
+        # A fault of ours in one of many files must not cost the verdict on the others.
+        logger.exception("No snippets could be taken from %s", path)
+        why = "proofbox has a fault and could not take snippets from it; its log says more."
+        return Document(name, empty, unreadable=why)
     if not valid:
         message = "This file is not UTF-8; bytes that could not be read stand for themselves."
         problem = Problem("undecodable", Position(str(path), 1, 1), message)

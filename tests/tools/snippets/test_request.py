@@ -1,12 +1,14 @@
 """What may be validated at a time: more than that is refused with a number, not with a full memory."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proofbox.server.sandbox import InvalidInput
 from proofbox.tools.validate_snippets import request
 from proofbox.tools.validate_snippets.request import Item, SnippetsRequest, documents
+from proofbox.tools.validate_snippets.snippet import Page
 
 
 def sparse(file: Path, size: int) -> None:
@@ -33,6 +35,40 @@ def test_a_file_that_is_too_large_is_said_of_that_file(tmp_path: Path) -> None:
 
     assert "larger than 8,388,608 bytes" in large.unreadable
     assert (other.unreadable, len(other.page.snippets)) == ("", 1)
+
+
+def test_a_file_that_proofbox_fails_at_costs_no_other_its_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is an error of its own, and what happened is in the log."""
+    for name in ("a.md", "b.md"):
+        (tmp_path / name).write_text("```python\nx = 1\n```\n")
+    real = request.extract
+
+    def extract(text: str, file: str, *rest: Any, **named: Any) -> Page:
+        if file.endswith("a.md"):
+            raise IndexError("a fault")
+        return real(text, file, *rest, **named)
+
+    monkeypatch.setattr(request, "extract", extract)
+
+    bad, good = documents(SnippetsRequest(paths=(".",)), [tmp_path])
+
+    assert "proofbox has a fault" in bad.unreadable
+    assert len(good.page.snippets) == 1
+    assert "a fault" in caplog.text
+
+
+def test_an_include_without_lines_of_its_own_may_be_missing(tmp_path: Path) -> None:
+    """As in MyST, where the directive is all that there is."""
+    (tmp_path / "a.md").write_text("# A\n\n```{literalinclude} none.py\n:language: python\n```\n")
+
+    (document,) = documents(SnippetsRequest(paths=(".",)), [tmp_path])
+
+    (snippet,) = document.page.snippets
+    (problem,) = document.page.problems
+    assert (document.unreadable, snippet.unresolved) == ("", "none.py")
+    assert (problem.kind, problem.position.line) == ("include_not_found", 3)
 
 
 def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

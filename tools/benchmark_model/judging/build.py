@@ -73,8 +73,10 @@ class Builder:
                 call = ("calls", plan.calls, task.entry_point)
             case "in_process":
                 call = ("test", task.test, task.prelude, task.entry_point, nonce)
+        # Modules that an answer could change are kept for tests that run beside it.
+        kept = _imported(task) if plan.method == "in_process" else None
         answer = _call("answer", code, task.needs, *call)
-        return Program(name, (self._limits(task), answer), timeout=task.wall_seconds)
+        return Program(name, (self._limits(task, kept), answer), timeout=task.wall_seconds)
 
     def record(self, task: Task, name: str) -> Program:
         """Return the program that learns from the reference which calls the tests make."""
@@ -102,9 +104,9 @@ class Builder:
         cells = (Cell(setup, "<setup>"), _call(function, *arguments, module="driven"))
         return Program(name, cells, timeout=task.wall_seconds)
 
-    def _limits(self, task: Task) -> Cell:
-        limits = f"_tests.limit({task.cpu_seconds}, {task.memory_bytes})"
-        return Cell(f"{self._served}{limits}\n_tests.keep({_imported(task)})", "<setup>")
+    def _limits(self, task: Task, kept: list[str] | None = None) -> Cell:
+        code = f"{self._served}_tests.limit({task.cpu_seconds}, {task.memory_bytes})\n"
+        return Cell(code + (f"_tests.keep({kept})\n" if kept else ""), "<setup>")
 
 
 def _uncompiled() -> str:

@@ -175,7 +175,7 @@ class ModelStub:
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
             text = message["content"][0]["text"]
-            start = {**message, "content": [], "stop_reason": None}
+            start: dict[str, Any] = {**message, "content": [], "stop_reason": None}
             yield _event("message_start", message=start)
             block = {"type": "text", "text": ""}
             yield _event("content_block_start", index=0, content_block=block)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from proofbox.server.cli import commands
+from proofbox.server.cli.ending import exit_code
 from proofbox.tools.benchmark_model.tasks import load_tasks
 
 NAMES = ("model", "syntax_valid", "execution_time", "output_correct")
@@ -88,7 +89,7 @@ def test_a_flag_that_cannot_be_honoured_is_bad_usage(
     answers: Path, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With a sentence that says why."""
-    assert commands.exit_code(lambda: bench(*arguments).return_value, as_json=False) == 2
+    assert exit_code(lambda: bench(*arguments).return_value, as_json=False) == 2
     assert complaint in capsys.readouterr().err
 
 

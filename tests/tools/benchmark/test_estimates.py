@@ -91,8 +91,8 @@ def test_intervals_cover_the_truth_as_often_as_they_say(
     table = [pass_at_k(samples, passed, k) for passed in range(samples + 1)]
     covered = 0
     for _ in range(1500):
-        passed = random.binomial(samples, random.beta(a, b, tasks))
-        found = interval([table[count] for count in passed.tolist()])
+        passed: list[int] = random.binomial(samples, random.beta(a, b, tasks)).tolist()
+        found = interval([table[count] for count in passed])
         covered += found.low <= truth <= found.high
 
     assert 0.93 <= covered / 1500 <= 0.97

@@ -232,6 +232,7 @@ async def test_the_pace_halves_when_told_so_and_grows_with_success(clock: Virtua
     grown = pace.limit
     pace.slow_down(10.0)
     begun: list[float] = []
+    waiting: list[float] = [-1.0]
 
     async def one() -> None:
         async with pace.turn():
@@ -253,6 +254,7 @@ async def test_no_more_questions_are_under_way_than_there_may_be(
     """Four at first, however many there are to ask."""
     stub.gate.clear()
     asked: list[Asked] = []
+    first = 0
     questions = {str(n): Question("t/0", n, f"Write {n}.") for n in range(12)}
     with Journal(tmp_path, "m", PARAMETERS) as journal:
         async with closing(claude(stub, clock)) as provider, anyio.create_task_group() as tasks:

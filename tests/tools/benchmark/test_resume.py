@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -100,10 +100,10 @@ def _stalled(stub: ModelStub, data: Path) -> Callable[[], bool]:
 def without_times(facts: Any) -> Any:
     """A report without what was measured."""
     if isinstance(facts, dict):
-        items: dict[str, Any] = facts
+        items = cast(dict[str, Any], facts)
         return {key: without_times(value) for key, value in items.items() if key not in MEASURED}
     if isinstance(facts, list):
-        return [without_times(one) for one in facts]  # pyright: ignore[reportUnknownVariableType] - JSON
+        return [without_times(one) for one in cast(list[Any], facts)]
     return facts
 
 

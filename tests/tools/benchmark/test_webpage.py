@@ -122,7 +122,9 @@ def test_the_plots_are_drawings_that_say_in_words_what_they_show(summary: Summar
 
     assert len(drawings) == 6
     for drawing in drawings:
-        assert minidom.parseString(drawing).documentElement.getAttribute("aria-label")
+        root = minidom.parseString(drawing).documentElement
+        assert root is not None
+        assert root.getAttribute("aria-label")
     titles = re.findall(r"<title>(.*?)</title>", charts.matrix(summary))
     assert len(titles) == 20
     assert "t0, good: 100 % of answers pass" in titles

@@ -120,7 +120,12 @@ def test_a_cache_that_nothing_can_be_run_from_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Packages in it would not load; reports may well be kept there."""
-    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_NOEXEC))
+
+    def noexec(path: Path) -> SimpleNamespace:
+        del path
+        return SimpleNamespace(f_flag=os.ST_NOEXEC)
+
+    monkeypatch.setattr(os, "statvfs", noexec)
 
     with pytest.raises(SettingsError, match=f"^PROOFBOX_CACHE_DIR must .*{tmp_path} is noexec"):
         read_settings({"PROOFBOX_CACHE_DIR": str(tmp_path / "folder")})

@@ -101,6 +101,13 @@ async def test_standard_output_is_what_a_script_has(sandbox: ProgramRunner) -> N
     assert result.cells[0].value == "('<stdout>', 'w', False)"
 
 
+async def test_code_larger_than_a_sockets_buffer_runs(sandbox: ProgramRunner) -> None:
+    """It goes to the interpreter in pieces, while that says nothing."""
+    result = await sandbox.run_program(cells(f"x = {'a' * 1_000_000!r}\nlen(x)"))
+
+    assert [cell.value for cell in result.cells] == ["1000000"]
+
+
 async def test_top_level_await_works_across_cells(sandbox: ProgramRunner) -> None:
     """One event loop serves the whole program."""
     result = await sandbox.run_program(

@@ -80,8 +80,13 @@ class Activity:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """What has arrived; empty if the other side hung up, in whatever way."""
+    """What has arrived; empty if the other side hung up, in whatever way.
+
+    Raises BlockingIOError if nothing has, which says nothing of the other side.
+    """
     try:
         return connection.recv(wire.READ_SIZE)
+    except BlockingIOError:
+        raise
     except OSError:
         return b""

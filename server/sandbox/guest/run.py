@@ -64,7 +64,10 @@ class Run(Activity):
             self._unsent = b""  # it is dead; reading will show how
 
     def _receive(self) -> None:
-        data = receive(self.child.connection)
+        try:
+            data = receive(self.child.connection)
+        except BlockingIOError:
+            return  # there was room to write to it, that is all
         if not data:
             # It is about to end, and then its status says how; or user code closed our channel.
             self._channel_open = False

@@ -67,7 +67,9 @@ def extract(answer: str, task: Task, kind: AnswerKind = "reply") -> Extraction:
         trail.add("put the prompt before the answer, as it is")
     else:
         strict = _of_reply(text, task, trail)
-    lenient, added = with_imports(strict, task, lenient=True) if task.language == "python" else (strict, "")
+    lenient, added = (
+        with_imports(strict, task, lenient=True) if task.language == "python" else (strict, "")
+    )
     if added:
         trail.add(f"lenient: added {added}")
     return Extraction(strict, lenient, tuple(trail.steps))

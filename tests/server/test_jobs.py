@@ -692,7 +692,7 @@ async def test_jobs_log_nothing_when_all_is_well(
     open_jobs: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A warning would make people look for what is wrong."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="proofbox")
     task = Task()
     async with open_jobs() as jobs:
         job_id = await jobs.start("ann", "benchmark", task)

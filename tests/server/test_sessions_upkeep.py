@@ -370,7 +370,7 @@ async def test_what_a_sweep_killed_is_logged(
 ) -> None:
     """An operator sees that an earlier server died."""
     backend.orphans = 3
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="proofbox"):
         async with running(backend, clock):
             pass
 

@@ -11,6 +11,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 
 from . import identity, linux, seccomp
 
@@ -61,9 +62,11 @@ def furnish(limits: dict[str, int], user: int, group: int, *, in_jail: bool = Tr
     _write("/proc/self/uid_map", f"{user} {user} 1")
     _write("/proc/self/gid_map", f"{group} {group} 1")
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    python = {} if in_jail else _open_python()
     if not in_jail:
         _seal()
     _mount_writable(limits["disk_bytes"], user, group)
+    _show_again(python)
     seed_caches()
     _hide(SHARED_CACHE)
     _mount_own_system()
@@ -79,8 +82,10 @@ def furnish_as_root(limits: dict[str, int], user: int) -> None:
     can be written.
     """
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    python = _open_python()
     _seal()
     _mount_writable(limits["disk_bytes"], user, user)
+    _show_again(python)
     _mount_own_system()
 
 
@@ -91,6 +96,29 @@ def _seal() -> None:
         linux.make_read_only("/")
     for directory in _SHARED:
         _hide(directory)
+
+
+def _open_python() -> dict[str, int]:
+    """The folders of this Python that are about to be covered, open."""
+    covered = tuple(f"{directory}/" for directory in (*_WRITABLE, *_SHARED))
+    folders = {sys.prefix, sys.base_prefix}
+    return {
+        folder: os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        for folder in folders
+        if os.path.realpath(folder).startswith(covered)
+    }
+
+
+def _show_again(folders: dict[str, int]) -> None:
+    """Somebody may have installed Python in a temporary folder, and programs cannot do without it."""
+    for folder, descriptor in folders.items():
+        top = next(each for each in (*_WRITABLE, *_SHARED) if folder.startswith(f"{each}/"))
+        if top in _SHARED:
+            linux.mount("tmpfs", top, "tmpfs", _QUIET, "size=4k,mode=711")
+        os.makedirs(folder, 0o711)
+        linux.mount(f"/proc/self/fd/{descriptor}", folder, None, linux.MS_BIND | linux.MS_REC)
+        linux.make_read_only(top if top in _SHARED else folder)
+        os.close(descriptor)
 
 
 def _hide(directory: str) -> None:

@@ -35,12 +35,15 @@ SIMPLE = Task(
 class Losing:
     """A sandbox that is lost for good when it has run so many programs."""
 
-    def __init__(self, sandbox: ProgramRunner, programs: float) -> None:
+    def __init__(self, sandbox: ProgramRunner, programs: float, lost: list[float]) -> None:
         self._sandbox = sandbox
-        self._left = programs
+        self._left = self._life = programs
+        self._lost = lost
 
     async def run_program(self, program: Program) -> ProgramResult:
         self._left -= 1
+        if self._left == -1:
+            self._lost.append(self._life)
         if self._left < 0:
             raise SandboxUnavailable("It was taken away.", may_have_started=True)
         result = await self._sandbox.run_program(program)
@@ -50,17 +53,15 @@ class Losing:
 
 
 def losing(
-    open_sandbox: OpenSandbox, lives: Iterator[float], opened: list[float] | None = None
+    open_sandbox: OpenSandbox, lives: Iterator[float], lost: list[float] | None = None
 ) -> OpenSandbox:
-    """Opens sandboxes each of which lives for so many programs."""
+    """Opens sandboxes each of which lives for so many programs; `lost` learns of those that are."""
 
     @asynccontextmanager
     async def open_one() -> AsyncGenerator[ProgramRunner]:
         life = next(lives)
-        if opened is not None:
-            opened.append(life)
         async with open_sandbox() as sandbox:
-            yield Losing(sandbox, life)
+            yield Losing(sandbox, life, [] if lost is None else lost)
 
     def make() -> AbstractAsyncContextManager[ProgramRunner]:
         return open_one()
@@ -77,31 +78,31 @@ async def test_losing_sandboxes_in_the_middle_changes_no_verdict(open_sandbox: O
         for task in tasks.values()
         for number, code in enumerate([task.reference, *(wrong.code for wrong in task.wrong)])
     ]
-    opened: list[float] = []
-    lives = iter([9.0, 14.0, *[math.inf] * 10])
+    lost: list[float] = []
+    lives = iter([3.0, 5.0, *[math.inf] * 10])
 
     alone = await judge_all(candidates, tasks, open_sandbox)
-    sharded = await judge_all(candidates, tasks, losing(open_sandbox, lives, opened), sandboxes=3)
+    sharded = await judge_all(candidates, tasks, losing(open_sandbox, lives, lost), sandboxes=3)
 
     assert [j.outcome for j in sharded] == [j.outcome for j in alone]
     assert sum(j.passed for j in alone) == 12
-    assert len(opened) == 5
+    assert sorted(lost) == [3.0, 5.0]
 
 
 async def test_an_answer_that_nothing_can_run_is_no_models_fault(open_sandbox: OpenSandbox) -> None:
     """Tried in four sandboxes, then shown as our failure."""
-    opened: list[float] = []
+    lost: list[float] = []
     lives = iter([1.0] * 10)
 
     (judgement,) = await judge_all(
         [Candidate("t", "m", 0, SIMPLE.reference)],
         {"t": SIMPLE},
-        losing(open_sandbox, lives, opened),
+        losing(open_sandbox, lives, lost),
     )
 
     assert judgement.outcome == "infra_error"
     assert "taken away" in judgement.reason
-    assert len(opened) == 4
+    assert len(lost) == 4
 
 
 async def test_without_a_sandbox_every_answer_is_an_error_of_ours() -> None:

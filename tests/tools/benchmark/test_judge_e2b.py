@@ -60,4 +60,5 @@ async def test_on_e2b_a_lost_sandbox_changes_no_verdict(standin: StandIn) -> Non
 
     assert [j.outcome for j in judgements] == list(wanted.values()), [j.reason for j in judgements]
     assert len(killed) == 1
-    assert len(opened) == 3
+    # The one that was lost, and one in its place; another is opened only where work lasts.
+    assert len(opened) >= 2

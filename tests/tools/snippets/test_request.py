@@ -7,6 +7,7 @@ import pytest
 
 from proofbox.server.sandbox import InvalidInput
 from proofbox.tools.validate_snippets import request
+from proofbox.tools.validate_snippets.extract import extract as extract_page
 from proofbox.tools.validate_snippets.request import Item, SnippetsRequest, documents
 from proofbox.tools.validate_snippets.snippet import Page
 
@@ -43,7 +44,7 @@ def test_a_file_that_proofbox_fails_at_costs_no_other_its_verdict(
     """It is an error of its own, and what happened is in the log."""
     for name in ("a.md", "b.md"):
         (tmp_path / name).write_text("```python\nx = 1\n```\n")
-    real = request.extract
+    real = extract_page
 
     def extract(text: str, file: str, *rest: Any, **named: Any) -> Page:
         if file.endswith("a.md"):

@@ -133,6 +133,26 @@ class SessionManager:
         finally:
             self._store.release(session)
 
+    @asynccontextmanager
+    async def lease_once(
+        self,
+        principal: str,
+        *,
+        purpose: str,
+        packages: tuple[str, ...] = (),
+        python: str = "",
+        preload: tuple[str, ...] = (),
+    ) -> AsyncGenerator[Lease]:
+        """Hold a new session that is closed when the block ends, however it does; see `lease`."""
+        async with self.lease(
+            principal, packages=packages, purpose=purpose, python=python, preload=preload
+        ) as lease:
+            try:
+                yield lease
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self.close_session(principal, lease.session_id)
+
     async def close_session(self, principal: str, session_id: str) -> None:
         """End a session and its sandbox; a call that runs in it gets SandboxUnavailable.
 

@@ -272,13 +272,8 @@ class _Judging:
 
     @asynccontextmanager
     async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
-        sessions = self.app.sessions
-        async with sessions.lease(self.who, purpose="benchmark") as lease:
-            try:
-                yield lease.programs
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await sessions.close_session(self.who, lease.session_id)
+        async with self.app.sessions.lease_once(self.who, purpose="benchmark") as lease:
+            yield lease.programs
 
 
 def _name(judgement: Judgement) -> _Name:

@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-import anyio
-
 from ...server.programs import OpenSandbox
 from ...server.sandbox import Program, ProgramResult, ProgramRunner, SandboxUnavailable
 from .._context import App
@@ -42,13 +40,9 @@ async def sandboxes(
     @asynccontextmanager
     async def fresh() -> AsyncGenerator[_Watched]:
         wanted = (*packages, *_OURS)
-        lease = app.sessions.lease(who, packages=wanted, purpose="tests", python=python)
+        lease = app.sessions.lease_once(who, packages=wanted, purpose="tests", python=python)
         async with lease as held:
-            try:
-                yield _Watched(held.programs)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await app.sessions.close_session(who, held.session_id)
+            yield _Watched(held.programs)
 
     async with fresh() as first:
 

@@ -5,8 +5,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self
 
-import anyio
-
 from ...server import programs
 from ...server.programs import Ran
 from ...server.sandbox import Program, ProgramRunner, ProofboxError
@@ -57,16 +55,11 @@ class Sandboxes:
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[ProgramRunner]:
-        sessions = self._app.sessions
         try:
-            async with sessions.lease(
+            async with self._app.sessions.lease_once(
                 self._who, packages=self.packages, purpose="snippets", preload=self.preload
             ) as lease:
-                try:
-                    yield lease.programs
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await sessions.close_session(self._who, lease.session_id)
+                yield lease.programs
         except ProofboxError as error:
             self.trouble = error
             raise

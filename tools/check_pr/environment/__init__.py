@@ -1,0 +1,1 @@
+"""What the two sides of a pull request need installed, resolved before anything is."""

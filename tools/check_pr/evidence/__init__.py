@@ -1,0 +1,1 @@
+"""What the tests of base and head say, on base and on head."""

@@ -1,0 +1,118 @@
+"""What became of every test on both sides, and what that means."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...run_generated_tests.events import Outcome, Raised
+
+Kind = Literal[
+    "pass_to_fail",
+    "fail_to_pass_strong",
+    "fail_to_pass_weak",
+    "pass_to_pass",
+    "new_but_pass_at_base",
+    "new_and_fails",
+    "fail_to_fail",
+    "newly_skipped",
+    "skipped",
+    "removed",
+    "flaky",
+    "not_collected",
+    "unknown",
+]
+"""What a test shows. Every id has exactly one.
+
+pass_to_fail: a regression. fail_to_pass_strong: at base the test itself failed. fail_to_pass_weak: at base it
+could not be collected or imported. new_but_pass_at_base: head's test that passes on base's code too, so it
+proves nothing about the change. new_and_fails: a test that head brings, and that fails at head. newly_skipped:
+passed at base, skipped at head. removed: base has it, head has not. flaky: reruns of one side do not agree.
+not_collected: written as a test at head, but pytest does not find it. unknown: a run was lost, or ended early.
+"""
+
+Suspicion = Literal[
+    "test_deleted",
+    "test_skipped",
+    "assertion_weakened",
+    "conftest",
+    "configuration",
+    "continuous_integration",
+    "lock_file",
+    "test_command",
+    "hides_failures",
+    "exits_early",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TestEvidence:
+    """One test. Outcomes are None where it was not run on that side.
+
+    Attributes:
+        id: pytest's id, relative to the project; after a renamed file, the one at head.
+        base: outcome of base's version of the test on base's code.
+        base_with_head: outcome of head's version of the test on base's code.
+        head: outcome of head's version on head's code.
+        head_with_base: outcome of base's version of a removed or changed test on head's code.
+        raised: what failed at head, or at base for a test that was mended.
+        why: one sentence where the kind does not speak for itself.
+        outcomes: of all reruns, by side, where there were any.
+    """
+
+    __test__ = False
+
+    id: str
+    kind: Kind
+    base: Outcome | None = None
+    base_with_head: Outcome | None = None
+    head: Outcome | None = None
+    head_with_base: Outcome | None = None
+    raised: Raised | None = None
+    why: str = ""
+    outcomes: Mapping[str, tuple[Outcome, ...]] = field(
+        default_factory=dict[str, "tuple[Outcome, ...]"]
+    )
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Something in the pull request that can turn it green without making it right; `judged` says how it was
+    judged all the same (`with base's conftest.py`).
+    """
+
+    what: Suspicion
+    path: str
+    line: int = 0
+    detail: str = ""
+    judged: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that the tests say.
+
+    Attributes:
+        tests: every id once, sorted: regressions first.
+        counts: how many there are of each kind; they add up to the number of tests.
+        selected: which tests were run and why, in words.
+        suspects: changes that need a person's eye.
+        problems: why part of it could not be decided: timeouts, lost sandboxes, memory. Never a regression.
+        regressions: other than of tests: head's package cannot be imported, nothing is collected any more.
+        commands: what was run, as somebody would type it, by side.
+        seconds: wall time of all runs.
+    """
+
+    tests: tuple[TestEvidence, ...] = ()
+    counts: Mapping[Kind, int] = field(default_factory=dict[Kind, int])
+    selected: str = ""
+    suspects: tuple[Suspect, ...] = ()
+    problems: tuple[str, ...] = ()
+    regressions: tuple[str, ...] = ()
+    commands: Mapping[str, str] = field(default_factory=dict[str, str])
+    seconds: float = 0.0
+
+    def of(self, *kinds: Kind) -> tuple[TestEvidence, ...]:
+        """The tests of these kinds."""
+        return tuple(test for test in self.tests if test.kind in kinds)

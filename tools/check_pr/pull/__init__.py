@@ -1,0 +1,1 @@
+"""Where a pull request comes from: two trees and their difference, read without running anything of them."""

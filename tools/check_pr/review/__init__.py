@@ -1,0 +1,1 @@
+"""The review: Markdown, annotations and SARIF from one report."""

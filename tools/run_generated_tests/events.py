@@ -133,6 +133,8 @@ class TestRun:
         lost: the sandbox was lost; nothing is known.
         hung_at: a hanging process's own account of where it was.
         stdout, stderr: the last of what the process printed outside of tests.
+        how, status: how the process ended, in the driver's word, and its exit status (negative for
+            a signal); empty and None where there was no answer.
         seconds, cpu_seconds: of the process.
     """
 
@@ -155,6 +157,8 @@ class TestRun:
     stderr: str = ""
     python: str = ""
     pytest: str = ""
+    how: str = ""
+    status: int | None = None
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
@@ -194,6 +198,8 @@ def read(answer: Record, probes: Sequence[Probe]) -> TestRun:
         stderr=answer.get("stderr", ""),
         python=story.first("begin").get("python", ""),
         pytest=story.first("begin").get("pytest", ""),
+        how=answer.get("how", ""),
+        status=answer.get("status"),
         seconds=answer.get("seconds", 0.0),
         cpu_seconds=answer.get("cpu", 0.0),
     )

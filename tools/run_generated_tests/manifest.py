@@ -5,7 +5,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 PATTERNS = ("test_*.py", "*_test.py")
@@ -32,8 +32,8 @@ _CONFIGS = (
 class Manifest:
     """Attributes: `packages` to install; `unreadable` requirements that are not wheels of an index;
     `config` is the file with pytest's configuration; `arguments` those of its `addopts` that are let
-    through, `dropped` the others; `patterns` are the names of test files; `name` and `version` are the
-    project's own.
+    through, `dropped` the others; `patterns` are the names of test files, `testpaths` where the
+    configuration says that they are; `options` is all of it; `name` and `version` are the project's own.
     """
 
     packages: tuple[str, ...] = ()
@@ -42,6 +42,8 @@ class Manifest:
     arguments: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
+    testpaths: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     name: str = ""
     version: str = ""
 
@@ -64,6 +66,8 @@ def read_manifest(files: Mapping[str, bytes]) -> Manifest:
         arguments=tuple(arguments),
         dropped=tuple(dropped),
         patterns=patterns,
+        testpaths=tuple(_words(options.get("testpaths", ""))),
+        options=options,
         name=name,
         version=str(project.get("version", "") or "0.0.0"),
     )

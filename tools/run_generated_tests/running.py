@@ -73,13 +73,20 @@ async def run_each(
 
     What went wrong with a run is in it; nothing is raised for it.
     """
-    prepared = [_Prepared(project, plan, str(index)) for index, plan in enumerate(plans)]
+    async for ran in _each([(project, plan) for plan in plans], open_sandbox, lanes):
+        yield ran
+
+
+async def _each(
+    wanted: Sequence[tuple[Project, Plan]], open_sandbox: OpenSandbox, lanes: int
+) -> AsyncGenerator[Ran]:
+    prepared = [_Prepared(*each, str(index)) for index, each in enumerate(wanted)]
     async with programs.run(
         (each.program for each in prepared), open_sandbox, lanes=lanes
     ) as ended:
         async for ran in ended:
             index = int(ran.program.id)
-            yield Ran(index, plans[index], prepared[index].read(ran.result, ran.error))
+            yield Ran(index, wanted[index][1], prepared[index].read(ran.result, ran.error))
 
 
 async def run_all(
@@ -94,6 +101,16 @@ async def run_all(
         runs[ran.index] = ran.run
         on_done(ran)
     return [runs[index] for index in range(len(plans))]
+
+
+async def run_mixed(
+    wanted: Sequence[tuple[Project, Plan]], open_sandbox: OpenSandbox, *, lanes: int = LANES
+) -> list[TestRun]:
+    """Carry out plans, each for a project of its own; the runs in their order."""
+    runs: dict[int, TestRun] = {}
+    async for ran in _each(wanted, open_sandbox, lanes):
+        runs[ran.index] = ran.run
+    return [runs[index] for index in range(len(wanted))]
 
 
 class _Prepared:

@@ -30,7 +30,8 @@ _MOST_RESCUE_SECONDS = 10.0
 
 def plugin(options: dict[str, Any], say: Say) -> Worth:
     """The plugin. Options: `sources` (absolute paths), `modules` (their import names), `tests` (ids, None for
-    all), `vacuity`, `mutation` (None, or `cpu_seconds`, `seed` and `only`), `test_seconds`.
+    all), `vacuity`, `mutation` (None, or `cpu_seconds`, `seed` and `only`), `test_seconds`, and `lines` (by
+    path, None for all): nothing but these is mutated, and of the tests only those that run them judge it.
     """
     return Worth(options, say)
 
@@ -64,7 +65,7 @@ class Worth:
         self._functions = Functions(frozenset(self._options["sources"]))
         gc.collect()
         gc.freeze()  # forks share what is not written to
-        tests = self._repeatable(self._measure())
+        tests = self._repeatable(self._concerned(self._measure()))
         if self._options.get("vacuity", True):
             self._vacuity(tests)
         if self._options.get("mutation"):
@@ -112,6 +113,15 @@ class Worth:
         tests = {test: _ranges(self._lines.get(test, {})) for test in self._items}
         self._tell("coverage", files=forked.said["files"], tests=tests)
         return _passed(forked)
+
+    def _concerned(self, passed: list[str]) -> list[str]:
+        """Those that run lines of interest; the others are not looked at again."""
+        wanted = self._options.get("lines")
+        if wanted is None:
+            return passed
+        found = [test for test in passed if _meet(self._lines.get(test, {}), wanted)]
+        self._items = {test: self._items[test] for test in found}
+        return found
 
     def _repeatable(self, passed: Sequence[str]) -> list[str]:
         """Run them again, in a fork like those to come: what fails there says nothing about mutants."""
@@ -170,6 +180,9 @@ class Worth:
         only = wanted.get("only")
         if only is not None:
             reached = [one for one in reached if one.id in only]
+        lines = self._options.get("lines")
+        if lines is not None:
+            reached = [one for one in reached if one.mutant.line in lines.get(one.file.path, ())]
         began = self._forks.cpu
         tried = mutation.try_all(
             reached,
@@ -205,6 +218,10 @@ def _files(paths: Sequence[str]) -> list[File]:
         except (OSError, SyntaxError, ValueError):
             continue
     return found
+
+
+def _meet(lines: dict[str, list[int]], wanted: dict[str, list[int]]) -> bool:
+    return any(not set(numbers).isdisjoint(wanted.get(path, ())) for path, numbers in lines.items())
 
 
 def _passed(forked: Forked) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server import MCPServer
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -36,6 +36,9 @@ from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
 from .settings import BackendName, Settings, SettingsError
 from .strict import StrictArguments
+
+if TYPE_CHECKING:
+    from .http.hosting import Hosting
 
 logger = logging.getLogger(__name__)
 
@@ -252,9 +255,10 @@ def create_server(
     on_progress: OnProgress | None = None,
     roots: tuple[Path, ...] = (),
     more_tools: tuple[Registration, ...] = (),
+    hosting: "Hosting | None" = None,
 ) -> ProofboxServer:
     """The server, ready for a transport. `on_closed` is called once everything is cleaned up; `roots`
-    as for `open_app`; `more_tools` are offered after our own.
+    as for `open_app`; `more_tools` are offered after our own; `hosting` is what a service adds.
     """
 
     @asynccontextmanager
@@ -263,12 +267,16 @@ def create_server(
             async with open_app(
                 settings, backend=backend, on_progress=on_progress, roots=roots
             ) as app:
+                on_open(app)
                 yield app
         finally:
+            on_open(None)
             if on_closed is not None:
                 on_closed()
 
     tools = {tool.name: tool for tool in map(_tool, (*TOOLS, *more_tools))}
+    auth = None if hosting is None else hosting.access.settings()
+    on_open = _nobody_hears if hosting is None else hosting.on_open
     server = ProofboxServer(
         "proofbox",
         title="proofbox",
@@ -277,6 +285,8 @@ def create_server(
         tools=list(tools.values()),
         extensions=[StrictArguments(tools)],
         lifespan=lifespan,
+        auth=auth,
+        token_verifier=hosting.access if hosting is not None and auth is not None else None,
     )
     server.resource(
         "sandbox://{session_id}/files/{+path}",
@@ -288,6 +298,10 @@ def create_server(
     )(session_file)
     prompting.offer(server, tools, roots if settings.roots is None else settings.roots)
     return server
+
+
+def _nobody_hears(_: App | None) -> None:
+    """On stdio nobody else looks at what runs."""
 
 
 async def session_file(session_id: str, path: str, ctx: Context[App]) -> bytes:

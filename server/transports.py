@@ -1,10 +1,9 @@
-"""Serving: stdio with an end that cleans up on every signal, and HTTP with a bounded shutdown."""
+"""Serving on stdio, with an end that cleans up on every signal. HTTP has a folder of its own."""
 
 import logging
 import os
 import select
 import signal
-import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -97,29 +96,3 @@ def _duplicate(descriptor: int) -> Generator[int | None]:
         yield copy
     finally:
         os.close(copy)
-
-
-async def serve_http(server: MCPServer[Any], listener: socket.socket) -> None:
-    """Serve on a loopback socket until a signal. Calls that still run get five seconds to end."""
-    import uvicorn
-
-    app = server.streamable_http_app(max_request_body_size=8 * 1024**2)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    await uvicorn.Server(config).serve(sockets=[listener])
-
-
-def loopback(port: int) -> socket.socket:
-    """A listening socket on 127.0.0.1; port 0 takes a free one.
-
-    Raises:
-        OSError: the port cannot be had.
-    """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-    except OSError:
-        listener.close()
-        raise
-    return listener

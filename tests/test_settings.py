@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from proofbox.server.http.settings import HTTP_OPTIONS, HttpSettings, read_http_settings
+from proofbox.server.quotas.allowances import Allowances
 from proofbox.server.sandbox import Limits
 from proofbox.server.sessions import SessionSettings
 from proofbox.server.settings import (
@@ -191,3 +193,82 @@ def test_e2b_without_a_key_stops_the_start() -> None:
 def test_the_key_is_never_shown() -> None:
     """Not by repr, so not in a log or a traceback either."""
     assert "e2b_secret" not in repr(read_settings({"E2B_API_KEY": "e2b_secret"}))
+
+
+def test_every_setting_of_the_service_can_be_shown_as_it_is_written() -> None:
+    """As those of the other table, and all of them are in it."""
+    names = {item.name for item in dataclasses.fields(HttpSettings)}
+
+    assert {option.name for option in HTTP_OPTIONS} == names
+    for option in HTTP_OPTIONS:
+        default = getattr(HttpSettings(), option.name)
+        if default not in (None, ()):
+            assert option.parse(option.default) == default
+        assert option.help.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("PROOFBOX_HOST", "[::1]", "host", "::1"),
+        (
+            "PROOFBOX_ALLOWED_HOSTS",
+            "A.example, [::1]:80",
+            "allowed_hosts",
+            ("a.example", "[::1]:80"),
+        ),
+        (
+            "PROOFBOX_ALLOWED_ORIGINS",
+            "https://A.example",
+            "allowed_origins",
+            ("https://a.example",),
+        ),
+        ("PROOFBOX_TOKEN_FILE", "/etc/tokens", "token_file", Path("/etc/tokens")),
+        ("PROOFBOX_PUBLIC_URL", "https://a.example/mcp", "public_url", "https://a.example/mcp"),
+        ("PROOFBOX_OAUTH_ISSUER", "http://localhost:9", "oauth_issuer", "http://localhost:9"),
+        ("PROOFBOX_OAUTH_SCOPES", "run  read", "oauth_scopes", ("run", "read")),
+        ("PROOFBOX_PRINCIPAL_CALLS", "4", "principal_calls", 4),
+        ("PROOFBOX_PRINCIPAL_USD", "none", "principal_usd", float("inf")),
+        ("PROOFBOX_GRACE_SECONDS", "30", "grace_seconds", 30.0),
+    ],
+)
+def test_the_service_is_set_by_the_environment(
+    variable: str, text: str, name: str, value: object
+) -> None:
+    """By names that the other commands let pass."""
+    assert getattr(read_http_settings({variable: text}), name) == value
+    assert read_settings({variable: text}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("PROOFBOX_HOST", "a b"),
+        ("PROOFBOX_PORT", "70000"),
+        ("PROOFBOX_PORT", "tcp://10.0.0.1:80"),  # what Kubernetes says of a service of that name
+        ("PROOFBOX_ALLOWED_HOSTS", "https://a.example"),
+        ("PROOFBOX_ALLOWED_HOSTS", "*"),
+        ("PROOFBOX_ALLOWED_ORIGINS", "a.example"),
+        ("PROOFBOX_ALLOWED_ORIGINS", "https://*"),
+        ("PROOFBOX_TOKEN_FILE", "tokens"),
+        ("PROOFBOX_PUBLIC_URL", "a.example"),
+        ("PROOFBOX_OAUTH_ISSUER", "http://a.example"),
+        ("PROOFBOX_OAUTH_KEYS", "https://me@a.example/keys"),
+        ("PROOFBOX_PRINCIPAL_CALLS", "0"),
+        ("PROOFBOX_PRINCIPAL_USD", "-1"),
+    ],
+)
+def test_a_setting_of_the_service_that_cannot_be_used_is_refused(variable: str, text: str) -> None:
+    """With its name and what it should be."""
+    with pytest.raises(SettingsError, match=f"{variable} must be "):
+        read_http_settings({variable: text})
+
+
+def test_principals_are_limited_where_there_are_any() -> None:
+    """Whoever is alone with a service is limited only if that was asked for."""
+    usual = Allowances(calls=16, sessions=8, sandbox_seconds=86_400, usd=10)
+
+    assert HttpSettings().allowances == Allowances()
+    assert HttpSettings(principal_calls=2).allowances == Allowances(calls=2)
+    assert HttpSettings(token_file=Path("/tokens")).allowances == usual
+    assert HttpSettings(oauth_issuer="https://a").allowances == usual

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import principal_components
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -43,9 +45,14 @@ def app_of(ctx: Context[App]) -> App:
 
 
 def principal() -> str:
-    """Who asks: the verified client and subject over HTTP, `local` on stdio."""
+    """Who asks: the verified client, subject and issuer over HTTP, `local` where nobody is asked."""
     token = get_access_token()
-    return f"{token.client_id}:{token.subject or ''}" if token else "local"
+    if token is None:
+        return "local"
+    # Quoted, so that no two identities read alike, whatever an issuer lets people call themselves.
+    parts = [quote(part or "", safe="") for part in principal_components(token)]
+    client, issuer, subject = parts
+    return f"{client}:{subject}@{issuer}" if issuer else f"{client}:{subject}"
 
 
 def advice(error: ProofboxError, *, without_session: str = "") -> ToolError:

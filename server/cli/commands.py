@@ -9,13 +9,16 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from ..http.settings import HTTP_OPTIONS, read_http_settings
 from ..sandbox import InvalidInput
 from ..settings import OPTIONS, Settings, read_settings
+from ..values import Option
 from .bench_flags import bench_flags
 from .ending import EXIT_CODES, PASSED, exit_code
 from .snippets_flags import snippets_flags
@@ -50,10 +53,19 @@ def with_settings(command: Command) -> Command:
         _log_to_stderr(settings.log_level)
         return command(settings, **given)
 
-    for option in reversed(OPTIONS):
+    return _with_flags(OPTIONS, wrapped)
+
+
+def http_flags(command: Command) -> Command:
+    """Give a command a flag for every setting of the HTTP service."""
+    return _with_flags(HTTP_OPTIONS, command)
+
+
+def _with_flags(options: tuple[Option, ...], command: Command) -> Command:
+    for option in reversed(options):
         shown = f"{option.help} [{option.variable}; default: {option.default}]"
-        click.option(option.flag, option.name, metavar="VALUE", help=shown)(wrapped)
-    return wrapped
+        click.option(option.flag, option.name, metavar="VALUE", help=shown)(command)
+    return command
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,24 +77,46 @@ def cli(settings: Settings) -> int:
 
 
 @cli.command()
-@click.option("--http", is_flag=True, help="Serve HTTP on 127.0.0.1 instead of stdio.")
-@click.option("--port", default=8000, type=click.IntRange(0, 65535), help="For --http; 0: any.")
+@click.option("--http", is_flag=True, help="Serve HTTP instead of stdio.")
 @click.option("--json", "as_json", is_flag=True, help="Announce the address of --http as JSON.")
+@http_flags
 @with_settings
-def serve(settings: Settings, *, http: bool, port: int, as_json: bool) -> int:
-    """Serve MCP to a client on stdio, or over HTTP to clients on this machine."""
+def serve(settings: Settings, *, http: bool, as_json: bool, **given: str | None) -> int:
+    """Serve MCP to a client on stdio, or over HTTP: to clients on this machine, unless --host says more."""
     if not http:
         return _serve_stdio(settings)
-    from ..app import create_server
-    from ..transports import loopback, serve_http
+    from .serving import serve_http
 
-    try:
-        listener = loopback(port)
-    except OSError as error:
-        raise click.UsageError(f"Port {port} cannot be had: {error.strerror}.") from error
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
-    click.echo(json.dumps({"url": url}) if as_json else f"proofbox serves {url}", err=not as_json)
-    _in_event_loop(lambda: serve_http(create_server(settings), listener))
+    _in_event_loop(lambda: serve_http(settings, read_http_settings(os.environ, given), as_json))
+    return PASSED
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day without it.")
+@click.option("--metrics", is_flag=True, help="It reads /metrics, and nothing else.")
+@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              envvar="PROOFBOX_TOKEN_FILE", help="Add its hash to this file, made if need be.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print token and line as JSON.")
+@with_settings
+def token(
+    settings: Settings,
+    name: str,
+    *,
+    expires: datetime | None,
+    metrics: bool,
+    token_file: Path | None,
+    as_json: bool,
+) -> int:
+    """Make a bearer token for the principal NAME, and show it once; the service keeps only its hash."""
+    from .serving import make_token
+
+    del settings
+    day = "" if expires is None else f"{expires:%Y-%m-%d}"
+    made = make_token(name, expires=day, metrics=metrics, token_file=token_file)
+    click.echo(json.dumps(made) if as_json else made["token"])
+    if not as_json:
+        click.echo(made["advice"], err=True)
     return PASSED
 
 

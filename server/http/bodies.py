@@ -1,0 +1,91 @@
+"""Bodies of requests: bounded in size, depth and time before anything is made of them."""
+
+import json
+
+import anyio
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BYTES = 8 * 1024**2
+# Arguments of tools have four levels; JSON in JSON is text. Parsers and validators recurse.
+MAX_DEPTH = 64
+SECONDS = 60.0
+
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
+
+
+def is_deeper_than(depth: int, body: bytes) -> bool:
+    """Whether JSON is nested more deeply than this. What is no JSON may be anything."""
+    text = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    outside = b"".join(text.split(b'"')[::2])
+    brackets = outside.translate(_AS_SQUARE, _NOT_BRACKETS)
+    for _ in range(depth):
+        if not brackets:
+            return False
+        # The innermost level, as often as there is one: no loop over characters in Python.
+        brackets = brackets.replace(b"[]", b"")
+    # What never closes has no innermost level.
+    return b"[]" in brackets or brackets.count(b"[") > depth
+
+
+class BodyLimits:
+    """ASGI middleware that reads the body itself and hands it on whole."""
+
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
+    ) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._max_depth = max_depth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            with anyio.fail_after(SECONDS):
+                body = await self._read(receive)
+        except TimeoutError:
+            await _refusal(408, f"The body did not come within {SECONDS:.0f} seconds.")(
+                scope, receive, send
+            )
+            return
+        if body is None:
+            return  # the client has gone
+        if len(body) > self._max_bytes:
+            said = f"The body is larger than {self._max_bytes:,} bytes."
+            await _refusal(413, said)(scope, receive, send)
+            return
+        # A NUL is in no JSON, but in that of other encodings, which parsers accept and we cannot judge.
+        if b"\0" in body or is_deeper_than(self._max_depth, body):
+            said = f"The body is nested more than {self._max_depth} levels deep, or is no JSON."
+            await _refusal(400, said)(scope, receive, send)
+            return
+        await self._app(scope, _replayed(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._max_bytes or not message.get("more_body", False):
+                return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    waiting = [body]
+
+    async def replay() -> Message:
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
+        return await receive()
+
+    return replay
+
+
+def _refusal(status: int, said: str) -> Response:
+    error = {"code": -32600, "message": f"{said} Nothing was done."}
+    text = json.dumps({"jsonrpc": "2.0", "id": None, "error": error})
+    # What is left of the body is not read, so the connection cannot go on.
+    headers = {"connection": "close"} if status in {408, 413} else None
+    return Response(text, status, headers, "application/json")

@@ -74,6 +74,8 @@ class SandboxRequest:
     `owner` is an opaque name for the principal; sandboxes of two owners never share anything but
     read-only packages. `packages` are requirement specifiers on top of the default ones. `shared` false
     asks for isolation from the owner's other sandboxes too, down to the jail (hostile code).
+    `bare` leaves out the backend's default packages, so that only what is named can be imported, as far as
+    the backend can; then only programs can be run. `wheels` are files by their names, installed besides.
     `preload` names modules that programs will import, so that a backend can do it once for all.
     `python` is a version like `3.12`; empty for whatever the backend has. `labels` go into E2B's metadata.
     """
@@ -85,6 +87,8 @@ class SandboxRequest:
     preload: tuple[str, ...] = ()
     python: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    bare: bool = False
+    wheels: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 
 @runtime_checkable

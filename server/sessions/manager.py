@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import anyio
@@ -98,13 +98,15 @@ class SessionManager:
         shared: bool = True,
         python: str = "",
         preload: tuple[str, ...] = (),
+        bare: bool = False,
+        wheels: Mapping[str, bytes] = MappingProxyType({}),
     ) -> AsyncGenerator[Lease]:
         """Hold a session for one call: a new one, or that of `session_id`.
 
         Calls in one session wait for each other. A new session whose block raises (or is cancelled)
         is closed, because nobody has learnt its handle; an existing one stays for the next call.
-        `packages`, `purpose`, `shared`, `python` and `preload` describe the sandbox of a new session, as in
-        `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
+        `packages`, `purpose`, `shared`, `python`, `preload`, `bare` and `wheels` describe the sandbox of a new
+        session, as in `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
 
         Raises:
             SessionNotFound: the principal has no such session.
@@ -116,7 +118,8 @@ class SessionManager:
             raise SandboxUnavailable("proofbox is not running; nothing was run.")
         if session_id is None:
             request = self._request(principal, packages, purpose, shared, python)
-            session = await self._begin(principal, replace(request, preload=preload))
+            request = replace(request, preload=preload, bare=bare, wheels=wheels)
+            session = await self._begin(principal, request)
         else:
             session = self._resume(principal, session_id, packages)
         try:
@@ -140,12 +143,22 @@ class SessionManager:
         *,
         purpose: str,
         packages: tuple[str, ...] = (),
+        shared: bool = True,
         python: str = "",
         preload: tuple[str, ...] = (),
+        bare: bool = False,
+        wheels: Mapping[str, bytes] = MappingProxyType({}),
     ) -> AsyncGenerator[Lease]:
         """Hold a new session that is closed when the block ends, however it does; see `lease`."""
         async with self.lease(
-            principal, packages=packages, purpose=purpose, python=python, preload=preload
+            principal,
+            packages=packages,
+            purpose=purpose,
+            shared=shared,
+            python=python,
+            preload=preload,
+            bare=bare,
+            wheels=wheels,
         ) as lease:
             try:
                 yield lease

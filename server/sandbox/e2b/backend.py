@@ -6,7 +6,7 @@ import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 import anyio
@@ -103,7 +103,8 @@ class E2BBackend:
         """Nothing to do: sandboxes start from a template, and idle ones cost money."""
 
     async def create(self, request: SandboxRequest) -> E2BSandbox:
-        wanted = packages.check((*self._packages, *request.packages))
+        defaults = () if request.bare else self._packages
+        wanted = packages.check((*defaults, *request.packages))
         if self._closed:
             raise SandboxUnavailable("proofbox is shutting down.")
         await self._admission.enter()
@@ -257,8 +258,14 @@ class E2BBackend:
                 f"Python {request.python} was asked for, and the E2B template has {surroundings.python}. Name "
                 "a template that has it (PROOFBOX_E2B_TEMPLATE), or use the local backend."
             )
-        if wanted:
-            await packages.install(sdk, python, surroundings.executable, wanted)
+        if request.bare:
+            # The template's own packages are seen by its own interpreter alone.
+            executable = await packages.make_environment(sdk, surroundings.executable)
+            surroundings = replace(surroundings, executable=executable)
+        if wanted or request.wheels:
+            await packages.install(
+                sdk, python, surroundings.executable, wanted, wheels=request.wheels
+            )
             if not self._allow_internet:
                 with translated("close the network of the sandbox"):
                     await sdk.update_network({"deny_out": [e2b.ALL_TRAFFIC]})

@@ -6,16 +6,21 @@ index and nothing else, and loses that before any code of the user runs.
 """
 
 import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import anyio
 import e2b
+from e2b.sandbox.filesystem.filesystem import WriteEntry
 from e2b_code_interpreter import AsyncSandbox, Context
 from packaging.requirements import InvalidRequirement, Requirement
 
-from ..errors import InvalidInput, SandboxUnavailable
+from ..errors import InvalidInput, SandboxRejected, SandboxUnavailable
 from .failures import translated
 
 _INSTALL_SECONDS = 300.0
+_ENVIRONMENT = "/opt/proofbox/environment"
+_WHEELS = "/opt/proofbox/wheels"
 
 # What pip says when it could not reach the index; anything else is about the packages.
 _NETWORK = (
@@ -47,10 +52,40 @@ def check(wanted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
+async def make_environment(sdk: AsyncSandbox, python: str) -> str:
+    """A virtual environment without packages, root's; its interpreter.
+
+    Raises:
+        SandboxRejected: the template's Python cannot make one.
+        SandboxUnavailable: the sandbox was lost.
+    """
+    with translated("make an environment"), anyio.fail_after(_INSTALL_SECONDS):
+        try:
+            await sdk.commands.run(
+                shlex.join([python, "-m", "venv", "--clear", _ENVIRONMENT]),
+                user="root",
+                cwd="/",
+                timeout=_INSTALL_SECONDS,
+            )
+        except e2b.CommandExitException as failed:
+            said = f"{failed.stderr}\n{failed.stdout}".strip()
+            raise SandboxRejected(
+                "The Python of the E2B template cannot make an environment without the template's own packages: "
+                f"{said[-500:]}. Use E2B's code interpreter template or one built from it."
+            ) from failed
+    return f"{_ENVIRONMENT}/bin/python"
+
+
 async def install(
-    sdk: AsyncSandbox, context: Context, python: str, wanted: tuple[str, ...]
+    sdk: AsyncSandbox,
+    context: Context,
+    python: str,
+    wanted: tuple[str, ...],
+    *,
+    wheels: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Install for the interpreter `python`, which runs already as `context`.
+    """Install for the interpreter `python`, or for that which runs already as `context`. `wheels` are files
+    by their names.
 
     Raises:
         InvalidInput: a package does not exist, has no wheel, or they do not go together.
@@ -66,10 +101,14 @@ async def install(
                 "ignore",
                 "--",
                 *wanted,
+                *(f"{_WHEELS}/{name}" for name in wheels),
             ),
         ]
     )
     with translated("install packages"), anyio.fail_after(_INSTALL_SECONDS):
+        if wheels:
+            entries = [WriteEntry(path=f"{_WHEELS}/{n}", data=file) for n, file in wheels.items()]
+            await sdk.files.write_files(entries, user="root")
         try:
             await sdk.commands.run(command, user="root", cwd="/", timeout=_INSTALL_SECONDS)
         except e2b.CommandExitException as failed:

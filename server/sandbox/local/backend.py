@@ -16,11 +16,13 @@ import anyio
 import anyio.to_thread
 
 from ..base import SandboxRequest
+from ..driving import programs
 from ..driving.connection import Connection
 from ..errors import ProofboxError, SandboxUnavailable
 from . import DEFAULT_PACKAGES, cgroups, environments, host, interpreters, limits
 from .environments import Environment
 from .jail import Jail
+from .programs_only import ProgramsOnly
 from .sandbox import LocalSandbox
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ class LocalBackend:
         self._node = host.find_node()
         self._jails: OrderedDict[_Key, Jail] = OrderedDict()
         self._starting: dict[_Key, anyio.Lock] = {}
-        self._open: set[LocalSandbox] = set()
+        self._open: set[LocalSandbox | ProgramsOnly] = set()
         self._closed = False
         self._tidied = False
         self._count = 0
@@ -81,9 +83,11 @@ class LocalBackend:
             # Whoever needs the sandbox is told.
             logger.info("Could not warm up the local sandbox: %s", error)
 
-    async def create(self, request: SandboxRequest) -> LocalSandbox:
+    async def create(self, request: SandboxRequest) -> LocalSandbox | ProgramsOnly:
         environment = await self._environment(request)
         alone = None if request.shared else object()
+        if request.bare:
+            return self._for_programs(environment, request, alone)
         for last in (False, True):
             jail = await self._jail(environment, request, alone)
             try:
@@ -124,7 +128,7 @@ class LocalBackend:
 
     async def _environment(self, request: SandboxRequest) -> Environment:
         host.find_bwrap()  # without it, building an environment would be a waste
-        interpreter, packages = None, self._packages
+        interpreter, packages = None, () if request.bare else self._packages
         if request.python:
             interpreter = await anyio.to_thread.run_sync(interpreters.with_version, request.python)
         if request.python == "3.9":
@@ -134,6 +138,8 @@ class LocalBackend:
             cache_dir=self._cache_dir,
             interpreter=interpreter,
             on_progress=self._on_progress,
+            bare=request.bare,
+            wheels=request.wheels,
         )
 
     async def _jail(
@@ -200,37 +206,77 @@ class LocalBackend:
             jail.sessions -= 1
             raise
         jail.worked = True
-        self._count += 1
-
         used = [jail]
-
-        async def open_program() -> tuple[Connection, dict[str, Any]]:
-            programs = await self._jail(environment, request, alone, programs=True)
-            if programs not in used:
-                used.append(programs)
-                programs.sessions += 1
-            return await programs.open_program()
 
         async def closed() -> None:
             self._open.discard(sandbox)
-            for each in used:
-                each.sessions -= 1
-                if alone is not None:
-                    await self._discard(each)
-            if alone is not None:
-                self._starting = {k: v for k, v in self._starting.items() if alone not in k}
+            await self._leave(used, alone)
 
         sandbox = LocalSandbox(
             connection,
-            name=f"local-{os.getpid()}-{self._count}",
+            name=self._name(),
             python=environment.python,
             languages=self.languages,
-            open_program=open_program,
+            open_program=self._opener(environment, request, alone, used),
             on_close=closed,
             ran_out_of_memory=jail.take_oom_kill,
         )
         self._open.add(sandbox)
         return sandbox
+
+    def _for_programs(
+        self, environment: Environment, request: SandboxRequest, alone: object | None
+    ) -> ProgramsOnly:
+        used: list[Jail] = []
+
+        async def closed() -> None:
+            self._open.discard(sandbox)
+            await self._leave(used, alone)
+
+        sandbox = ProgramsOnly(
+            name=self._name(),
+            python=environment.python,
+            open_program=self._opener(environment, request, alone, used),
+            on_close=closed,
+            ran_out_of_memory=lambda: any(jail.take_oom_kill() for jail in used),
+        )
+        self._open.add(sandbox)
+        return sandbox
+
+    def _opener(
+        self,
+        environment: Environment,
+        request: SandboxRequest,
+        alone: object | None,
+        used: list[Jail],
+    ) -> programs.Open:
+        """What opens a program in the jail for them, which is added to `used`."""
+
+        async def open_program() -> tuple[Connection, dict[str, Any]]:
+            jail = await self._jail(environment, request, alone, programs=True)
+            if jail not in used:
+                used.append(jail)
+                jail.sessions += 1
+            connection, first = await jail.open_program()
+            if first["t"] != "ready" and not jail.worked:
+                connection.abort()
+                raise await self._failure(jail, first)
+            jail.worked = True
+            return connection, first
+
+        return open_program
+
+    async def _leave(self, used: Sequence[Jail], alone: object | None) -> None:
+        for each in used:
+            each.sessions -= 1
+            if alone is not None:
+                await self._discard(each)
+        if alone is not None:
+            self._starting = {k: v for k, v in self._starting.items() if alone not in k}
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"local-{os.getpid()}-{self._count}"
 
     async def _failure(self, jail: Jail, first: dict[str, object]) -> ProofboxError:
         if first["t"] == "failed":

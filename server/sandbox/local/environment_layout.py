@@ -14,11 +14,9 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from . import uv
 from .environments import ENV_IN_JAIL, LAYOUT, MANIFEST
 from .interpreters import PYTHON_IN_JAIL, Interpreter
-
-UV_CONFIG = "uv.toml"
-"""What uv is configured with while it fills an environment; it may hold passwords."""
 
 _PROBE_SECONDS = 20
 _SCRIPT_BYTES = 65_536
@@ -39,7 +37,7 @@ def lay_out(root: Path, python: Interpreter) -> None:
 
 def finish(root: Path, python: Interpreter, wanted: Sequence[str]) -> None:
     """Make a filled environment fit the jail, write its manifest and put all of it on the disk."""
-    (root / UV_CONFIG).unlink(missing_ok=True)
+    (root / uv.CONFIG).unlink(missing_ok=True)
     (root / ".lock").unlink(missing_ok=True)
     # A package may have brought files of these names; they are ours.
     _link_interpreter(root, python.minor, python.in_jail)

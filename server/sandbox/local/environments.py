@@ -83,8 +83,12 @@ async def ensure(
     cache_dir: Path,
     interpreter: Path | None = None,
     on_progress: OnProgress | None = None,
+    bare: bool = False,
+    wheels: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Environment:
     """The environment with these packages and `ipython`, built first if there is none.
+
+    `bare` leaves `ipython` out. `wheels` are files by their names that are installed besides.
 
     Finding one takes under a millisecond and starts nothing. Building takes seconds to minutes, goes
     on outside the event loop and is given up when the caller is cancelled; processes that want the
@@ -101,12 +105,12 @@ async def ensure(
         python = await anyio.to_thread.run_sync(interpreters.of, interpreter)
     home = cache_dir / "environments"
     # Only canonical spellings have ever been built, so a hash that exists proves the spelling.
-    known = _load(home / _key(python, packages), python)
+    known = _load(home / _key(python, packages, wheels, bare=bare), python)
     if known is not None:
         return known
-    wanted = requirements.canonical(packages)
-    path = home / _key(python, wanted)
-    return _load(path, python) or await _build_once(path, python, wanted, on_progress)
+    wanted = requirements.canonical(packages, bare=bare)
+    path = home / _key(python, wanted, wheels, bare=bare)
+    return _load(path, python) or await _build_once(path, python, wanted, wheels, on_progress)
 
 
 def prune(
@@ -174,8 +178,10 @@ def _size(root: Path) -> int:
     )
 
 
-def _key(python: Interpreter, packages: Iterable[str]) -> str:
-    identity = [
+def _key(
+    python: Interpreter, packages: Iterable[str], wheels: Mapping[str, bytes], *, bare: bool
+) -> str:
+    identity: list[object] = [
         LAYOUT,
         python.implementation,
         python.version,
@@ -183,9 +189,13 @@ def _key(python: Interpreter, packages: Iterable[str]) -> str:
         python.machine,
         python.base_prefix,
         python.executable,
-        sorted({requirements.ALWAYS, *packages}),
+        sorted({*packages} if bare else {requirements.ALWAYS, *packages}),
     ]
-    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:_KEY_LENGTH]
+    if bare:
+        identity.append("bare")
+    if wheels:
+        identity.append({name: hashlib.sha256(file).hexdigest() for name, file in wheels.items()})
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:_KEY_LENGTH]
 
 
 def _load(path: Path, python: Interpreter) -> Environment | None:
@@ -208,7 +218,11 @@ def _load(path: Path, python: Interpreter) -> Environment | None:
 
 
 async def _build_once(
-    path: Path, python: Interpreter, wanted: tuple[str, ...], on_progress: OnProgress | None
+    path: Path,
+    python: Interpreter,
+    wanted: tuple[str, ...],
+    wheels: Mapping[str, bytes],
+    on_progress: OnProgress | None,
 ) -> Environment:
     from . import environment_build
 
@@ -218,7 +232,7 @@ async def _build_once(
         found = _load(path, python)
         if found is None:
             await anyio.to_thread.run_sync(_make_room, path)
-            await environment_build.build(path, python, wanted, on_progress=tell, lock=lock)
+            await environment_build.build(path, python, wanted, wheels, on_progress=tell, lock=lock)
             found = _load(path, python)
     if found is None:
         raise SandboxUnavailable(

@@ -122,7 +122,8 @@ def _add_python(plan: Plan, environment: Environment) -> None:
         # Only Python: the prefix may be full of what its user has installed and written there.
         program = Path(environment.interpreter_in_jail).relative_to(_PYTHON)
         plan.bind(prefix / program, os.fspath(_PYTHON / program))
-        for library in filter(Path.is_dir, (prefix / "lib", prefix / "lib64")):
+        headers = prefix / "include"  # what compiles extensions needs them
+        for library in filter(Path.is_dir, (prefix / "lib", prefix / "lib64", headers)):
             plan.bind(library, os.fspath(_PYTHON / library.name))
             for packages in library.glob("python3*/site-packages"):
                 place = os.fspath(_PYTHON / packages.relative_to(prefix))

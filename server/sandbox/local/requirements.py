@@ -8,20 +8,22 @@ ALWAYS = "ipython"
 """The kernel is IPython's shell, so every environment has it."""
 
 _MOST = 200
+_MOST_BARE = 2000  # what a resolver has pinned for a whole project
 _LONGEST = 500
 
 
-def canonical(packages: Iterable[str]) -> tuple[str, ...]:
-    """The requirements in canonical spelling, sorted, each once, with `ipython` among them.
+def canonical(packages: Iterable[str], *, bare: bool = False) -> tuple[str, ...]:
+    """The requirements in canonical spelling, sorted, each once, with `ipython` among them unless `bare`.
 
     Raises:
         InvalidInput: one is no name with versions, extras or markers. Addresses, paths and options
             are refused: what they install is not a wheel from an index.
     """
     given = list(packages)
-    if len(given) > _MOST:
-        raise InvalidInput(f"{len(given)} packages were asked for; at most {_MOST} can be.")
-    return tuple(sorted({ALWAYS, *map(_canonical, given)}))
+    most = _MOST_BARE if bare else _MOST
+    if len(given) > most:
+        raise InvalidInput(f"{len(given)} packages were asked for; at most {most} can be.")
+    return tuple(sorted({*([] if bare else [ALWAYS]), *map(_canonical, given)}))
 
 
 def _canonical(text: str) -> str:

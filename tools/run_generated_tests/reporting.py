@@ -60,7 +60,7 @@ def report_of(request: TestsRequest, outcomes: Sequence[Outcome], *, seconds: fl
     verdict, reason = _overall(outcomes)
     run = evidence.repeats.first
     project = evidence.prepared.project
-    home = _home_first(project.stayed_home)
+    home, more_home = stayed_home(project.stayed_home)
     return TestsReport(
         verdict=verdict,
         reason=_text.clean(reason),
@@ -75,8 +75,8 @@ def report_of(request: TestsRequest, outcomes: Sequence[Outcome], *, seconds: fl
         feedback=feedback(evidence, judged),
         problems=[_text.clean(problem) for problem in _problems(evidence)],
         pythons=[outcome.python for outcome in outcomes] if request.python_versions else [],
-        stayed_home=[_home(one) for one in home],
-        stayed_home_more=len(project.stayed_home) - len(home),
+        stayed_home=home,
+        stayed_home_more=more_home,
         notes=[*project.notes, *_notes(evidence)],
         runs=len(evidence.repeats.runs),
         python=run.python,
@@ -175,17 +175,15 @@ def _test(one: Judged) -> TestReport:
     )
 
 
-def _home_first(kept: Sequence[Kept]) -> list[Kept]:
-    """Those to name: secrets before all, and of what git ignores a few."""
+def stayed_home(kept: Sequence[Kept]) -> tuple[list[StayedHome], int]:
+    """Those to name, secrets before all, and of what git ignores a few; and how many more there are."""
     ignored = [one for one in kept if one.why == "ignored"]
     others = sorted(
         (one for one in kept if one.why != "ignored"), key=lambda one: _HOME_ORDER.index(one.why)
     )
-    return [*others[:_SHOWN_HOME], *ignored[:_SHOWN_IGNORED]]
-
-
-def _home(one: Kept) -> StayedHome:
-    return StayedHome.model_validate({"file": one.path, "why": one.why, "detail": one.detail})
+    named = [*others[:_SHOWN_HOME], *ignored[:_SHOWN_IGNORED]]
+    rows = ({"file": one.path, "why": one.why, "detail": one.detail} for one in named)
+    return [StayedHome.model_validate(row) for row in rows], len(kept) - len(named)
 
 
 def _measures(request: TestsRequest, evidence: Evidence) -> dict[str, Any]:

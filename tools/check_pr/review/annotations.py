@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ...run_generated_tests.feedback import ranges
-from ..beyond.beyond import ApiChange, ChangeCoverage
+from ..beyond.beyond import ApiChange, ChangeCoverage, Speed
 from ..checked import Checked
 from ..environment.environment import Behaviour
 from ..evidence.evidence import Kind, Suspect, TestEvidence
@@ -27,6 +27,8 @@ class Rule:
 RULES: dict[str, Rule] = {
     "pass_to_fail": Rule("error", "A test that passes at base fails here"),
     "new_and_fails": Rule("error", "A test of this pull request fails"),
+    "regression": Rule("error", "What held at base does not hold here"),
+    "slower": Rule("error", "A benchmark is slower than at base"),
     "unknown": Rule("warning", "What becomes of a test is not known"),
     "newly_skipped": Rule("warning", "A test that passed is skipped now"),
     "removed": Rule("warning", "A test is gone"),
@@ -56,7 +58,15 @@ def annotations_of(project: Checked) -> Iterator[AnnotationReport]:
             yield from places.test(test)
         for suspect in project.evidence.suspects:
             yield places.suspect(suspect)
+        yield from map(places.regression, project.evidence.regressions)
+    yield from map(places.regression, project.failures)
     beyond = project.beyond
+    for python in beyond.pythons:
+        if python.verdict == "failed":
+            yield places.regression(f"On Python {python.python}: {python.reason}")
+    for speed in beyond.speeds:
+        if speed.verdict == "slower":
+            yield places.slower(speed)
     yield from (places.api(change) for change in beyond.api if change.path and change.breaks)
     yield from (places.behaviour(one) for one in beyond.behaviours if _place(one.where)[1])
     if beyond.coverage is not None:
@@ -74,17 +84,29 @@ class _Places:
         }
         self._changes = {change.path: change for change in project.pull.changes}
         self._old = {change.old_path: change for change in project.pull.changes if change.old_path}
+        self._first = next(
+            ((change.path, min(change.added)) for change in project.pull.changes if change.added),
+            (project.pull.changes[0].path if project.pull.changes else ".", 1),
+        )
 
     def test(self, test: TestEvidence) -> Iterator[AnnotationReport]:
         """What a test shows, at the line of the change that it failed in where there is one."""
         if test.kind not in RULES:
             return
         side: SideOfDiff = "LEFT" if test.kind == "removed" else "RIGHT"
-        path, line = self._failed(test) if side == "RIGHT" else (test.file, test.line)
+        path, line = self._failed(test) if side == "RIGHT" else _home(test)
         raised = f"{test.raised.type}: {test.raised.message}" if test.raised else ""
         message = "\n".join(part for part in (test.id, test.why, raised) if part)
-        if path:
-            yield self._at(test.kind, path, line, message, side)
+        yield self._at(test.kind, path, line, message, side)
+
+    def regression(self, sentence: str) -> AnnotationReport:
+        """What is about no line: at the first one that changed, for no system shows it without a place."""
+        return self._at("regression", *self._first, sentence)
+
+    def slower(self, speed: Speed) -> AnnotationReport:
+        """A benchmark, at the first changed line."""
+        message = f"{speed.name}: {speed.ratio:.3f} times the CPU time of base. {speed.why}"
+        return self._at("slower", *self._first, message.rstrip())
 
     def suspect(self, one: Suspect) -> AnnotationReport:
         """Where it was taken away, or where it is now."""
@@ -119,7 +141,7 @@ class _Places:
         frames = [(frame.file, frame.line) for frame in test.raised.frames] if test.raised else []
         changed = [place for place in frames if self._shows(*place, "RIGHT")]
         own: Kind = "new_and_fails"
-        return changed[-1] if changed and test.kind != own else (test.file, test.line)
+        return changed[-1] if changed and test.kind != own else _home(test)
 
     def _at(
         self,
@@ -152,6 +174,10 @@ class _Places:
             return False
         near = any(abs(line - other) <= _CONTEXT for other in _lines(change, side))
         return near and line <= len(content.splitlines())
+
+
+def _home(test: TestEvidence) -> tuple[str, int]:
+    return test.file or test.id.partition("::")[0], test.line
 
 
 def _lines(change: Change, side: SideOfDiff) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ Order = Literal["natural", "reversed", "shuffled"]
 
 LANES = 2
 _GUEST = Path(__file__).parent / "guest"
+_PACKAGE = "proofbox_guest"
 _UNSENT = {"driver", "boot"}
 _MARGIN_SECONDS = 20.0
 _PROBES = 12
@@ -40,6 +41,7 @@ class Plan:
         hash_seed, timezone: what is different from run to run without any right to matter.
         count_assertions: count assert statements that hold; costs a little for each.
         guests: modules of `guest` that plug in, with their options (JSON-able).
+        modules: more guest modules, their sources by name; `guests` may name them too.
         seconds: for the whole run; `test_seconds`: for one phase of one test.
         probes: whether tests of our own must fail among them. Not where tests fail by intention.
     """
@@ -51,6 +53,7 @@ class Plan:
     timezone: str = "UTC"
     count_assertions: bool = False
     guests: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    modules: Mapping[str, str] = field(default_factory=dict[str, str])
     env: Mapping[str, str] = field(default_factory=dict[str, str])
     seconds: float = 300.0
     test_seconds: float = 30.0
@@ -131,7 +134,10 @@ class _Prepared:
     def _config(self, project: Project, plan: Plan) -> dict[str, Any]:
         child = {
             "key": secrets.token_hex(32),
-            "modules": _guest_modules(),
+            "modules": {
+                **_guest_modules(),
+                **{f"{_PACKAGE}.{name}": source for name, source in plan.modules.items()},
+            },
             "root": ROOT,
             "path": [f"{ROOT}/{root}".rstrip("/") for root in project.roots],
             "arguments": arguments(project, plan),
@@ -232,5 +238,5 @@ def _guest_modules() -> Mapping[str, str]:
         parts = path.relative_to(_GUEST).with_suffix("").parts
         if parts[-1] not in _UNSENT:
             parts = parts[:-1] if parts[-1] == "__init__" else parts
-            found[".".join(["proofbox_guest", *parts])] = path.read_text()
+            found[".".join([_PACKAGE, *parts])] = path.read_text()
     return found

@@ -1,16 +1,15 @@
 """What a project says of itself: what it needs, and how pytest is to be started."""
 
-import configparser
 import re
 import shlex
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from .declared import Declared, canonical, ini, read_declared, table
+
 PATTERNS = ("test_*.py", "*_test.py")
-_EXTRAS = ("test", "tests", "testing")
-_LESS_LIKELY = ("dev", "develop")
 _TOOLS_ONLY = re.compile(
     r"(?i)^(mypy|pyright|ruff|black|flake8|isort|pylint|sphinx|mkdocs|furo|myst|pre-commit|tox|nox|twine|"
     r"build|bump|commitizen|ipdb|jupyter|coveralls|codecov|pytest-(cov|xdist|randomly|rerunfailures))"
@@ -33,10 +32,21 @@ class Manifest:
     """Attributes: `packages` to install; `unreadable` requirements that are not wheels of an index;
     `config` is the file with pytest's configuration; `arguments` those of its `addopts` that are let
     through, `dropped` the others; `patterns` are the names of test files, `testpaths` where the
-    configuration says that they are; `options` is all of it; `name` and `version` are the project's own.
+    configuration says that they are; `options` is all of it; `name`, `version` and `requires_python` are the
+    project's own.
+
+    Of `packages`, `runtime` are those to import the project and `tests` those on top to run its tests;
+    `computed`: what the build adds to `runtime` is not known. `how` says where they were found. `elsewhere`
+    are names that the project takes from a path or an address, which are none of `packages`.
     """
 
     packages: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    computed: bool = False
+    how: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    requires_python: str = ""
     unreadable: tuple[str, ...] = ()
     config: str = ""
     arguments: tuple[str, ...] = ()
@@ -51,66 +61,47 @@ class Manifest:
 def read_manifest(files: Mapping[str, bytes]) -> Manifest:
     """What the files of a project say. What cannot be parsed says nothing."""
     pyproject = _toml(files.get("pyproject.toml", b""))
-    project = _table(pyproject, "project")
-    name = str(project.get("name", ""))
-    wanted = list(_requirements(files, pyproject))
-    own = _canonical(name)
-    usable = [text for text in wanted if _is_index(text) and _canonical(text) != own]
+    told = read_declared(files, pyproject)
+    runtime, tests = _usable(told.runtime, told), _usable(told.tests, told)
+    tests = [text for text in tests if not _TOOLS_ONLY.match(text)]
     config, options = _pytest(files, pyproject)
     arguments, dropped = _allowed(options.get("addopts", ""))
     patterns = tuple(_words(options.get("python_files", ""))) or PATTERNS
     return Manifest(
-        packages=tuple(dict.fromkeys(text for text in usable if not _TOOLS_ONLY.match(text))),
-        unreadable=tuple(text for text in wanted if not _is_index(text)),
+        packages=tuple(dict.fromkeys([*runtime, *tests])),
+        runtime=tuple(dict.fromkeys(runtime)),
+        tests=tuple(dict.fromkeys(tests)),
+        computed=told.computed,
+        how=tuple(told.how),
+        elsewhere=tuple(dict.fromkeys(told.elsewhere)),
+        requires_python=told.requires_python,
+        unreadable=tuple(t for t in (*told.runtime, *told.tests) if not _is_index(t)),
         config=config,
         arguments=tuple(arguments),
         dropped=tuple(dropped),
         patterns=patterns,
         testpaths=tuple(_words(options.get("testpaths", ""))),
         options=options,
-        name=name,
-        version=str(project.get("version", "") or "0.0.0"),
+        name=told.name,
+        version=told.version or "0.0.0",
     )
 
 
 def version_file(pyproject: bytes) -> str:
     """The module that a build writes the version into, which git does not keep; empty if there is none."""
-    tool = _table(_toml(pyproject), "tool")
-    hatch = _table(_table(_table(_table(tool, "hatch"), "build"), "hooks"), "vcs")
-    for table in (hatch, _table(tool, "setuptools_scm"), _table(tool, "pdm")):
+    tool = table(_toml(pyproject), "tool")
+    hatch = table(table(table(table(tool, "hatch"), "build"), "hooks"), "vcs")
+    for told in (hatch, table(tool, "setuptools_scm"), table(tool, "pdm")):
         for key in ("version-file", "version_file", "write_to"):
-            if isinstance(name := table.get(key), str):
+            if isinstance(name := told.get(key), str):
                 return name
     return ""
 
 
-def _requirements(files: Mapping[str, bytes], pyproject: Mapping[str, Any]) -> Iterator[str]:
-    project = _table(pyproject, "project")
-    yield from _strings(project.get("dependencies"))
-    extras, groups = (
-        _table(project, "optional-dependencies"),
-        _table(pyproject, "dependency-groups"),
-    )
-    for names in (_EXTRAS, _LESS_LIKELY):
-        found = [
-            text for table in (extras, groups) for n in names for text in _strings(table.get(n))
-        ]
-        if found:
-            yield from found
-            break
-    if not project:
-        setup = _ini(files.get("setup.cfg", b""))
-        yield from _lines(setup.get("options", "install_requires", fallback=""))
-        for extra in _EXTRAS:
-            yield from _lines(setup.get("options.extras_require", extra, fallback=""))
-    for name in (
-        "requirements.txt",
-        "requirements-test.txt",
-        "requirements-dev.txt",
-        "test-requirements.txt",
-    ):
-        if name in files and (not project or "test" in name):
-            yield from _lines(files[name].decode("utf-8", "replace"))
+def _usable(wanted: Iterable[str], told: Declared) -> list[str]:
+    """Requirements that are of an index, and not the project itself or what it has from elsewhere."""
+    others = {canonical(told.name), *map(canonical, told.elsewhere)}
+    return [text for text in wanted if _is_index(text) and canonical(text) not in others]
 
 
 def _pytest(
@@ -121,16 +112,16 @@ def _pytest(
         if name not in files:
             continue
         if name.endswith("pytest.toml"):
-            return name, _table(_toml(files[name]), "pytest")
+            return name, table(_toml(files[name]), "pytest")
         if name == "pyproject.toml":
-            table = _table(_table(pyproject, "tool"), "pytest")
-            if table:
-                return name, {**table, **_table(table, "ini_options")}
+            told = table(table(pyproject, "tool"), "pytest")
+            if told:
+                return name, {**told, **table(told, "ini_options")}
             continue
-        ini = _ini(files[name])
+        sections = ini(files[name])
         section = "tool:pytest" if name == "setup.cfg" else "pytest"
-        if ini.has_section(section):
-            return name, dict(ini.items(section, raw=True))
+        if sections.has_section(section):
+            return name, dict(sections.items(section, raw=True))
         if name.endswith("pytest.ini"):
             return name, {}
     return "", {}
@@ -170,42 +161,8 @@ def _is_index(text: str) -> bool:
     )
 
 
-def _lines(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        stripped = re.sub(r"(^|\s)#.*", "", line).strip()
-        if stripped and not stripped.startswith("-"):
-            yield stripped
-
-
-def _canonical(text: str) -> str:
-    found = re.match(r"[A-Za-z0-9._-]+", text)
-    return re.sub(r"[-_.]+", "-", found.group()).lower() if found else ""
-
-
 def _toml(content: bytes) -> Mapping[str, Any]:
     try:
         return tomllib.loads(content.decode("utf-8", "replace"))
     except tomllib.TOMLDecodeError:
         return {}
-
-
-def _ini(content: bytes) -> configparser.RawConfigParser:
-    parser = configparser.RawConfigParser(strict=False)
-    try:
-        parser.read_string(content.decode("utf-8", "replace"))
-    except configparser.Error:
-        return configparser.RawConfigParser()
-    return parser
-
-
-def _table(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = value.get(name)
-    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}
-
-
-def _strings(value: Any) -> Iterable[str]:
-    return (
-        [item for item in cast("list[Any]", value) if isinstance(item, str)]
-        if isinstance(value, list)
-        else []
-    )

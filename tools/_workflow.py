@@ -23,13 +23,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Generic, TypeVar
 
+import anyio
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, TextContent
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, Field, create_model
 
-from ..server.jobs import JobState, OnProgress, Progress, Report, State, run_or_job
+from ..server.jobs import JobState, OnProgress, Progress, Questions, Report, State, Work, run_or_job
 from ..server.sandbox import ProofboxError
 from . import _text
+from ._client_model import attend, job_of
 from ._context import App, advice, app_of, principal
 from ._progress import Feed, reporting, teller
 from ._verdict import Verdict
@@ -120,24 +123,56 @@ class Workflow(Generic[R]):
             ToolError: what the work raised, as the model is to read it.
         """
         app, feed = app_of(ctx), Feed()
-
-        async def whole(progress: Progress) -> Report:
-            return (await work(progress)).model_dump(mode="json", exclude_defaults=True)
-
         try:
             async with reporting(feed, teller(ctx), lambda: app.news.line):
                 state = await run_or_job(
                     app.jobs,
                     principal(),
                     self.kind,
-                    whole,
+                    _stored(work),
                     wait_seconds,
                     on_progress=told_to(feed),
                     keep=lambda report: self._page(report).rest is not None,
                 )
         except ProofboxError as error:
             raise advice(error) from error
-        return self._running(state) if state.report is None else self._finished(state, state.report)
+        return self._told(state)
+
+    async def converse(
+        self,
+        ctx: Context[App],
+        work: Callable[[Progress], Awaitable[R]],
+        questions: Questions,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> CallToolResult | InputRequiredResult:
+        """As `run`, for work that asks the client's model (`_client_model`). A call with the answer to a
+        question goes on with the work of the call before, and not with this.
+
+        Raises:
+            ToolError: as `run`; or nothing came of the work.
+        """
+        app, who, feed = app_of(ctx), principal(), Feed()
+        try:
+            answered = job_of(ctx)
+            job_id = answered or await app.jobs.start(who, self.kind, _stored(work), questions)
+            if not answered and not wait_seconds:
+                return self._told(await app.jobs.wait(who, job_id))
+            try:
+                async with reporting(feed, teller(ctx), lambda: app.news.line):
+                    state = await attend(
+                        ctx, app.jobs, who, job_id, wait_seconds, on_progress=told_to(feed)
+                    )
+            except anyio.get_cancelled_exc_class():
+                with anyio.CancelScope(shield=True):
+                    await app.jobs.cancel(who, job_id)
+                raise
+        except ProofboxError as error:
+            raise advice(error) from error
+        if isinstance(state, InputRequiredResult):
+            return state
+        if state.state not in {"running", "finished"}:
+            raise ToolError(state.reason)
+        return self._told(state)
 
     def shown(self, report: Report, offset: int = 0, *, full: bool = False) -> tuple[str, Report]:
         """A stored report from a result on, as text and as data.
@@ -150,6 +185,9 @@ class Workflow(Generic[R]):
 
     def _page(self, report: Report, offset: int = 0, *, full: bool = False) -> R:
         return self.page(self.model.model_validate(report), offset, full)
+
+    def _told(self, state: JobState) -> CallToolResult:
+        return self._running(state) if state.report is None else self._finished(state, state.report)
 
     def _finished(self, state: JobState, report: Report) -> CallToolResult:
         text, facts = self.shown(report)
@@ -175,6 +213,15 @@ class Workflow(Generic[R]):
             content=[TextContent(text="\n".join(lines))],
             structured_content={"reason": reason, "job": _note(state)},
         )
+
+
+def _stored(work: Callable[[Progress], Awaitable[BaseModel]]) -> Work:
+    """The work, with its report as jobs keep it."""
+
+    async def whole(progress: Progress) -> Report:
+        return (await work(progress)).model_dump(mode="json", exclude_defaults=True)
+
+    return whole
 
 
 def rest_line(facts: Report, job_id: str) -> str:

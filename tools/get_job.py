@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, Field, ValidationError
 
 from ..server.jobs import Jobs, JobState, OnProgress, State
 from ..server.sandbox import ProofboxError
 from . import _text
+from ._client_model import attend
 from ._context import advice, principal
 from ._progress import Feed, reporting, teller
 from ._workflow import (
@@ -72,16 +73,20 @@ class JobRequest:
 
 
 async def run(
-    jobs: Jobs, who: str, request: JobRequest, *, on_progress: OnProgress | None = None
-) -> JobState:
-    """The job of `who` when it has ended, been cancelled, or the time is over.
+    ctx: Context[HasJobs], who: str, request: JobRequest, *, on_progress: OnProgress | None = None
+) -> JobState | InputRequiredResult:
+    """The job of `who` when it has ended, been cancelled, or the time is over; or a question that it has
+    for the client's model.
 
     Raises:
         JobNotFound: `who` has no such job.
     """
+    jobs = ctx.request_context.lifespan_context.jobs
     if request.cancel:
         return await jobs.cancel(who, request.job_id)
-    return await jobs.wait(who, request.job_id, request.wait_seconds, on_progress=on_progress)
+    return await attend(
+        ctx, jobs, who, request.job_id, request.wait_seconds, on_progress=on_progress
+    )
 
 
 def to_report(state: JobState) -> JobReport:
@@ -170,7 +175,7 @@ async def get_job(
     full: Annotated[
         bool, Field(description="Show texts whole that are cut otherwise, and so fewer results.")
     ] = False,
-) -> Annotated[CallToolResult, JobReport]:
+) -> Annotated[CallToolResult, JobReport] | InputRequiredResult:
     """Get the report of a job: work that was not done when the call that started it returned a job_id,
     or a report of which that call could only show a part.
 
@@ -181,10 +186,11 @@ async def get_job(
     feed = Feed()
     request = JobRequest(job_id, wait_seconds, cancel, offset, full)
 
-    jobs = ctx.request_context.lifespan_context.jobs
     try:
         async with reporting(feed, teller(ctx), lambda: ""):
-            state = await run(jobs, principal(), request, on_progress=told_to(feed))
+            state = await run(ctx, principal(), request, on_progress=told_to(feed))
     except ProofboxError as error:
         raise advice(error) from error
+    if isinstance(state, InputRequiredResult):
+        return state
     return to_result(state, offset=offset, full=full)

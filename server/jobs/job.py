@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 import anyio
 
 from ..sandbox import InvalidInput, ProofboxError
+from .questions import Questions
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Job:
         handed_out: somebody may come back for it, so it is kept when it has ended.
         report: as JSON text. size: of that, in bytes.
         error: what the work raised.
+        questions: what the work may ask, if it asks anything.
         ending: what to call the end if the work lets itself be cancelled, and why it was.
         over: set once it has ended and, if it can be, is written down.
     """
@@ -93,6 +95,7 @@ class Job:
     principal: str
     kind: str
     created: float
+    questions: Questions | None = None
     job_id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     progress: Progress = field(default_factory=Progress)
     handed_out: bool = False

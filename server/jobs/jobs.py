@@ -16,6 +16,7 @@ from ..sessions import Clock, SystemClock
 from ..sessions.clock import finishes_within
 from .job import Job, JobState, Report, Work
 from .ledger import Ledger
+from .questions import Questions
 from .settings import JobSettings
 
 logger = logging.getLogger(__name__)
@@ -81,14 +82,18 @@ class Jobs:
             with anyio.CancelScope(shield=True):
                 await self._ledger.close()
 
-    async def start(self, principal: str, kind: str, work: Work) -> str:
+    async def start(
+        self, principal: str, kind: str, work: Work, questions: Questions | None = None
+    ) -> str:
         """Start work and give its job id, which is written down first: the job is never silently gone.
+
+        `questions` are those that the work may ask.
 
         Raises:
             SandboxBusy: too many jobs run already; nothing was started.
             SandboxUnavailable: proofbox is stopping; nothing was started.
         """
-        job = self.begin(principal, kind, work)
+        job = self.begin(principal, kind, work, questions)
         try:
             await self.hand_out(job)
         except BaseException:
@@ -103,8 +108,10 @@ class Jobs:
         wait_seconds: float = 0.0,
         *,
         on_progress: OnProgress | None = None,
+        until_asked: bool = False,
     ) -> JobState:
-        """The state of a job, once it has ended or the time is over. A cancelled wait leaves it alone.
+        """The state of a job, once it has ended or the time is over; with `until_asked`, also once it has
+        a question. A cancelled wait leaves it alone.
 
         Raises:
             JobNotFound: the principal has no such job.
@@ -112,6 +119,7 @@ class Jobs:
         deadline = self._clock.monotonic() + wait_seconds
         # Kept hold of: the ledger forgets it once its end is written down.
         job = self._ledger.own(principal, job_id)
+        questions = job.questions if job and until_asked else None
         told = None
         while True:
             state = await (
@@ -122,9 +130,9 @@ class Jobs:
             if on_progress is not None and state.state == "running" and progress != told:
                 told = progress
                 on_progress(state)
-            if state.state != "running" or left <= 0:
+            if state.state != "running" or left <= 0 or (questions and questions.open):
                 return state
-            await self._pause(job, min(left, self._settings.look_seconds))
+            await self._pause(job, min(left, self._settings.look_seconds), questions)
 
     async def cancel(self, principal: str, job_id: str) -> JobState:
         """Cancel a job and wait, `cancel_seconds` at most, for its end. An ended one stays as it is.
@@ -144,7 +152,14 @@ class Jobs:
             return state
         return replace(state, reason="It was told to stop, and is still cleaning up.")
 
-    def begin(self, principal: str, kind: str, work: Work) -> Job:
+    def questions(self, principal: str, job_id: str) -> Questions | None:
+        """What the principal's job may ask, if it is one of this process and asks anything."""
+        job = self._ledger.own(principal, job_id)
+        return job.questions if job else None
+
+    def begin(
+        self, principal: str, kind: str, work: Work, questions: Questions | None = None
+    ) -> Job:
         """Start work that nobody else knows of yet: `hand_out` or `discard` it, as `run_or_job` does.
 
         Raises as `start` does.
@@ -152,7 +167,7 @@ class Jobs:
         if not self._open:
             raise SandboxUnavailable("proofbox is stopping; nothing was started.")
         self._check_room(principal)
-        job = self._ledger.add(principal, kind)
+        job = self._ledger.add(principal, kind, questions)
         self._tasks.start_soon(self._run, job, work)
         return job
 
@@ -202,11 +217,13 @@ class Jobs:
     def _running(self) -> list[Job]:
         return [job for job in self._ledger if not job.over.is_set()]
 
-    async def _pause(self, job: Job | None, seconds: float) -> None:
+    async def _pause(self, job: Job | None, seconds: float, questions: Questions | None) -> None:
         if job is None:
             await self._clock.sleep(seconds)
-        else:
+        elif questions is None:
             await finishes_within(self._clock, seconds, job.over.wait)
+        else:
+            await finishes_within(self._clock, seconds, lambda: _first(job.over, questions))
 
     async def _keep_saving(self) -> None:
         while True:
@@ -221,6 +238,18 @@ class Jobs:
         for job in self._running():
             logger.warning("A %s job did not end in time", job.kind)
             job.state, job.reason = job.ending
+
+
+async def _first(over: anyio.Event, questions: Questions) -> None:
+    async with anyio.create_task_group() as either:
+
+        async def asked() -> None:
+            await questions.wait()
+            either.cancel_scope.cancel()
+
+        either.start_soon(asked)
+        await over.wait()
+        either.cancel_scope.cancel()
 
 
 async def _guarded(saving: Awaitable[None]) -> None:

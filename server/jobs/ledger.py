@@ -9,6 +9,7 @@ from pathlib import Path
 from .archive import Archive, Row
 from .job import Job, JobNotFound, JobState
 from .owner import is_gone, this_process
+from .questions import Questions
 from .reports import ArchiveUnusable, Reports
 from .settings import JobSettings
 
@@ -31,9 +32,9 @@ class Ledger:
     def __iter__(self) -> Iterator[Job]:
         return iter(tuple(self._jobs.values()))
 
-    def add(self, principal: str, kind: str) -> Job:
+    def add(self, principal: str, kind: str, questions: Questions | None = None) -> Job:
         """A new job, known to nobody yet."""
-        job = Job(principal, kind, created=self._now())
+        job = Job(principal, kind, created=self._now(), questions=questions)
         self._jobs[job.job_id] = job
         return job
 

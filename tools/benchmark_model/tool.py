@@ -9,7 +9,8 @@ from mcp.types import CallToolResult, ImageContent, InputRequiredResult
 from pydantic import BaseModel, Field
 
 from ...server.jobs import Progress
-from ...server.sandbox import InvalidInput, ProofboxError
+from ...server.sandbox import ProofboxError
+from .._client_model import check_offered, during_call, is_modern
 from .._context import App, advice, app_of, principal
 from .._progress import Feed, reporting
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
@@ -19,9 +20,6 @@ from .report import BenchReport, page
 if TYPE_CHECKING:
     from .plan import BenchRequest
     from .providers.sampling import Sampling
-
-# From here on there are no requests from server to client.
-_MODERN = "2026-07-28"
 
 BENCHMARK = Workflow("benchmark_model", BenchReport, render=render, page=page)
 
@@ -160,21 +158,11 @@ def _own_models(ctx: Context[App], request: "BenchRequest") -> list["Sampling"]:
     names = [name for name in request.models if split(name)[0] == SAMPLING]
     if not names:
         return []
-    capabilities = ctx.client_capabilities
-    if capabilities is None or capabilities.sampling is None:
-        raise InvalidInput(
-            f"{names[0]}: this client does not let servers use its model (it declares no sampling). Name a"
-            " model of a provider instead."
-        )
-    session = None if _is_modern(ctx) else ctx.session
+    check_offered(ctx, names[0])
+    send = None if is_modern(ctx) else during_call(ctx)
     clock = SystemClock()
     parameters = with_defaults(request.parameters)
-    return [Sampling(split(name)[1], parameters, clock, session) for name in names]
-
-
-def _is_modern(ctx: Context[App]) -> bool:
-    """Whether the client takes questions as the result of a call."""
-    return (ctx.protocol_version or "") >= _MODERN
+    return [Sampling(split(name)[1], parameters, clock, send) for name in names]
 
 
 async def _ask_client(
@@ -203,7 +191,7 @@ async def _ask_client(
         feed.on_output("stdout", f"{done} of {total} {what}\n")
 
     async with planned(app, principal(), asked, sampling=models) as plan:
-        if not _is_modern(ctx):
+        if not is_modern(ctx):
             async with reporting(feed, tell, lambda: app.news.line):
                 await ask_only(plan, count)
             return None

@@ -4,11 +4,13 @@ import os
 from typing import TYPE_CHECKING, Annotated
 
 from mcp.server.mcpserver import Context
-from mcp.types import CallToolResult
+from mcp.types import CallToolResult, InputRequiredResult
 from pydantic import Field
 
-from ...server.jobs import Progress
+from ...server.jobs import Progress, Questions
 from ...server.sandbox import InvalidInput, ProofboxError
+from ...server.sessions import SystemClock
+from .._client_model import by_job, check_offered, is_offered
 from .._context import App, advice, app_of, principal
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from .report import TestsReport, page, render
@@ -110,7 +112,7 @@ async def run_generated_tests(
     max_attempts: Annotated[int, Field(ge=1, le=5, description="For generate.")] = 3,
     budget_usd: Annotated[float, Field(gt=0, description="For generate: never spend more.")] = 1.0,
     wait_seconds: WaitSeconds = WAIT_SECONDS,
-) -> Annotated[CallToolResult, TESTS.answer]:
+) -> Annotated[CallToolResult, TESTS.answer] | InputRequiredResult:
     """Run tests that a model wrote and learn which are worth keeping: each gets keep, mend or drop with
     its reason and line, from what happened and not from what was printed.
 
@@ -161,36 +163,30 @@ async def run_generated_tests(
         finally:
             await provider.close()
 
+    questions = Questions(SystemClock())
     try:
         if generate and tests:
             raise InvalidInput("Give tests or generate, not both.")
-        provider = _asked(ctx, model) if generate else None
+        provider = _asked(ctx, model, questions) if generate else None
     except ProofboxError as error:
         raise advice(error) from error
+    if provider is not None and provider.name.startswith(SAMPLING):
+        return await TESTS.converse(ctx, work, questions, wait_seconds)
     return await TESTS.run(ctx, work, wait_seconds)
 
 
-def _asked(ctx: Context[App], model: str | None) -> "Provider":
-    """The model that writes.
+def _asked(ctx: Context[App], model: str | None, questions: Questions) -> "Provider":
+    """The model that writes. The client's own gets what is asked of it by `questions`.
 
     Raises:
         InvalidInput: it cannot be asked.
     """
-    from ...server.sessions import SystemClock
     from ..benchmark_model.providers.choose import provider_of
     from ..benchmark_model.providers.sampling import Sampling
 
-    capabilities = ctx.client_capabilities
-    offered = capabilities is not None and capabilities.sampling is not None
-    # Later clients take no questions while a call goes on.
-    can_sample = offered and (ctx.protocol_version or "") < "2026-07-28"
-    name = model or (f"{SAMPLING}default" if can_sample else MODEL)
+    name = model or (f"{SAMPLING}default" if is_offered(ctx) else MODEL)
     clock, parameters = SystemClock(), {"max_tokens": MAX_TOKENS}
     if not name.startswith(SAMPLING):
         return provider_of(name, parameters, os.environ, clock, ())
-    if not can_sample:
-        raise InvalidInput(
-            f"{name}: this client's model cannot be asked while a call goes on. Name a model of a provider "
-            "instead, or write the tests yourself and give them as `tests`."
-        )
-    return Sampling(name.removeprefix(SAMPLING), parameters, clock, ctx.session)
+    check_offered(ctx, name)
+    return Sampling(name.removeprefix(SAMPLING), parameters, clock, by_job(questions))

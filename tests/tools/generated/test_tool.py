@@ -6,7 +6,7 @@ import subprocess
 import sysconfig
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -91,20 +91,24 @@ async def test_a_client_gets_verdicts_a_job_and_an_end(client: Client) -> None:
     assert "mend: test_calc.py::test_add: weak" in text
 
 
-async def test_the_clients_own_model_may_write_the_tests(local_cache: Path) -> None:
-    """Where the client offers it and nobody is named."""
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_the_clients_own_model_may_write_the_tests(
+    era: Literal["auto", "legacy"], local_cache: Path
+) -> None:
+    """Where the client offers it and nobody is named, in both eras: it is told what to mend, and asked again."""
     asked: list[str] = []
+    answers = [VACUOUS, GOOD]
 
     async def sample(
         context: ClientRequestContext, params: CreateMessageRequestParams
     ) -> CreateMessageResult:
         del context
         asked.append(str(params.messages[0].content))
-        text = TextContent(text=f"```python\n{GOOD}```")
+        text = TextContent(text=f"```python\n{answers[len(asked) - 1]}```")
         return CreateMessageResult(role="assistant", content=text, model="theirs")
 
     server = create_server(Settings(), backend=LocalBackend(cache_dir=local_cache))
-    async with Client(server, mode="legacy", sampling_callback=sample) as client:
+    async with Client(server, mode=era, sampling_callback=sample) as client:
         result = await client.call_tool(
             "run_generated_tests", CALL | {"generate": True, "wait_seconds": 120}
         )
@@ -112,7 +116,9 @@ async def test_the_clients_own_model_may_write_the_tests(local_cache: Path) -> N
     facts: dict[str, Any] = result.structured_content or {}
     assert facts["verdict"] == "passed"
     assert facts["file"] == GOOD
-    assert len(asked) == 1
+    assert [attempt["verdict"] for attempt in facts["attempts"]] == ["failed", "passed"]
+    assert len(asked) == 2
+    assert "`add` returns wrong values" in asked[1]
 
 
 def test_the_command_ends_with_the_verdict(tmp_path: Path, local_cache: Path) -> None:

@@ -7,16 +7,14 @@ many tokens an answer took, so its cost is unknown.
 
 import json
 import math
-import warnings
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from mcp import MCPError
 from mcp.types import (
+    METHOD_NOT_FOUND,
     CreateMessageRequest,
     CreateMessageRequestParams,
-    CreateMessageResult,
-    CreateMessageResultWithTools,
     InputRequiredResult,
     InputResponses,
     ModelHint,
@@ -25,40 +23,27 @@ from mcp.types import (
     TextContent,
 )
 
+from ....server.jobs import Unanswered
 from ....server.sandbox import InvalidInput
 from ....server.sessions import Clock
+from ..._client_model import Message, Send
 from .base import Parameters, Question, Refused, Reply, Stop, Trouble
 
 ROUNDS = 10
 MOST_QUESTIONS = 2000
 _PARAMETERS = ("max_tokens", "temperature")
-
-Message = CreateMessageResult | CreateMessageResultWithTools
-
-
-class Session(Protocol):
-    """What a client of the handshake era is asked by."""
-
-    async def create_message(
-        self,
-        messages: list[SamplingMessage],
-        *,
-        max_tokens: int,
-        temperature: float | None = None,
-        model_preferences: ModelPreferences | None = None,
-    ) -> Message: ...
+# Its user said no; it does not do it after all. Whoever asks again is a nuisance.
+_NEVER = (-1, METHOD_NOT_FOUND)
 
 
 class Sampling:
-    """A model of the client. `session` is None where it cannot be asked while a call goes on."""
+    """A model of the client. `send` is None where it cannot be asked while a call goes on."""
 
     most_at_once = 4
     priced_as = None
     fingerprint = ""
 
-    def __init__(
-        self, model: str, parameters: Parameters, clock: Clock, session: Session | None
-    ) -> None:
+    def __init__(self, model: str, parameters: Parameters, clock: Clock, send: Send | None) -> None:
         """Raises InvalidInput where it takes no such parameter."""
         self.name = f"sampling:{model}"
         for given in parameters:
@@ -72,29 +57,24 @@ class Sampling:
         wish = ModelPreferences(hints=[ModelHint(name=model)])
         self._wish = None if model == "default" else wish
         self._clock = clock
-        self._session = session
+        self._send = send
 
     async def check(self) -> None:
         """A client that declares sampling can be asked."""
 
     async def ask(self, question: Question) -> Reply:
         """As `Provider.ask`, by a request to the client."""
-        if self._session is None:
+        if self._send is None:
             raise Refused("The client gave no answer to it.", for_good=False)
         began = self._clock.monotonic()
-        with warnings.catch_warnings():
-            # Deprecated, and there is no other way to ask a client of that era.
-            warnings.simplefilter("ignore")
-            asking = self._session.create_message(
-                [_message(question)],
-                max_tokens=self._parameters["max_tokens"],
-                temperature=self._parameters.get("temperature"),
-                model_preferences=self._wish,
-            )
         try:
-            answer = await asking
+            answer = await self._send(self.request(question))
         except MCPError as error:
+            if error.code in _NEVER:
+                raise Refused(f"the client says: {error}", for_good=True) from error
             raise Trouble(f"the client says: {error}") from error
+        except Unanswered as error:
+            raise Refused("The client was not there to be asked.", for_good=True) from error
         return reply_of(answer, self._clock.monotonic() - began)
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ from ...tools.validate_snippets.run import run
 from ..app import open_app
 from ..sandbox import InvalidInput
 from ..settings import Settings
+from .line import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def validate(settings: Settings, wanted: Wanted) -> Verdict:
     if verdict != report.verdict:
         click.echo(f"what counts: {verdict}", err=wanted.as_json or wanted.show_diff)
     if wanted.junit is not None:
-        _write(Path(wanted.junit), to_junit(report, compared.known, compared.stale))
+        write(Path(wanted.junit), to_junit(report, compared.known, compared.stale))
     return verdict
 
 
@@ -209,13 +210,6 @@ def _without_patches(report: SnippetsReport) -> SnippetsReport:
         for file in report.files
     ]
     return report.model_copy(update={"files": files})
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _roots(paths: tuple[str, ...]) -> tuple[Path, ...]:

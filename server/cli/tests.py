@@ -1,7 +1,6 @@
 """`proofbox tests`: run tests and say which to keep, with progress and an exit code for CI."""
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,8 @@ from ...tools.run_generated_tests.report import TestsReport, render
 from ...tools.run_generated_tests.request import Mutation, TestsRequest
 from ...tools.run_generated_tests.run import run
 from ..app import open_app
-from ..sandbox import InvalidInput
 from ..settings import Settings
+from .line import Line, write
 
 _SIGNS = ("pyproject.toml", "setup.cfg", "setup.py", "pytest.ini", "pytest.toml", "tox.ini", ".git")
 
@@ -53,7 +52,7 @@ async def judge(settings: Settings, wanted: Wanted) -> Verdict:
     """
     _check(wanted)
     request, folder = _request(wanted)
-    line = _Line()
+    line = Line()
     async with open_app(settings, on_progress=line.say, roots=(folder,)) as app:
         report = await _report(app, request, wanted, line.show)
     line.end()
@@ -62,9 +61,9 @@ async def judge(settings: Settings, wanted: Wanted) -> Verdict:
     else:
         click.echo(render(report))
     if wanted.junit is not None:
-        _write(Path(wanted.junit), to_junit(report))
+        write(Path(wanted.junit), to_junit(report))
     if wanted.write is not None and report.file:
-        _write(Path(wanted.write), report.file)
+        write(Path(wanted.write), report.file)
         click.echo(f"written: {wanted.write}", err=True)
     return report.verdict
 
@@ -130,35 +129,3 @@ def _project(paths: list[Path]) -> Path:
         if any((folder / sign).exists() for sign in _SIGNS):
             return folder
     return common
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InvalidInput(f"{file} cannot be written: {error.strerror}.") from error
-
-
-class _Line:
-    """One line on stderr that is rewritten; nothing where nobody looks."""
-
-    def __init__(self) -> None:
-        self._shown = 0
-
-    def say(self, line: str) -> None:
-        """A line of its own."""
-        self.end()
-        click.echo(line, err=True)
-
-    def show(self, line: str) -> None:
-        """How far it is."""
-        if sys.stderr.isatty():
-            text = line[:100]
-            click.echo(f"\r{text.ljust(self._shown)}", nl=False, err=True)
-            self._shown = len(text)
-
-    def end(self) -> None:
-        """Leave what follows a line of its own."""
-        if self._shown:
-            click.echo(err=True)
-        self._shown = 0

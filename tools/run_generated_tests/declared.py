@@ -2,6 +2,7 @@
 
 import configparser
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -289,6 +290,14 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, tuple):
         value = list(cast("tuple[Any, ...]", value))
     return list(strings(value))
+
+
+def toml(content: bytes) -> Mapping[str, Any]:
+    """A TOML file; empty if it is none."""
+    try:
+        return tomllib.loads(content.decode("utf-8", "replace"))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
 
 
 def ini(content: bytes) -> configparser.RawConfigParser:

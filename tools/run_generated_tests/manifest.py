@@ -2,12 +2,11 @@
 
 import re
 import shlex
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from .declared import Declared, canonical, ini, read_declared, table
+from .declared import Declared, canonical, ini, read_declared, table, toml
 
 PATTERNS = ("test_*.py", "*_test.py")
 _TOOLS_ONLY = re.compile(
@@ -60,7 +59,7 @@ class Manifest:
 
 def read_manifest(files: Mapping[str, bytes]) -> Manifest:
     """What the files of a project say. What cannot be parsed says nothing."""
-    pyproject = _toml(files.get("pyproject.toml", b""))
+    pyproject = toml(files.get("pyproject.toml", b""))
     told = read_declared(files, pyproject)
     runtime, tests = _usable(told.runtime, told), _usable(told.tests, told)
     tests = [text for text in tests if not _TOOLS_ONLY.match(text)]
@@ -89,7 +88,7 @@ def read_manifest(files: Mapping[str, bytes]) -> Manifest:
 
 def version_file(pyproject: bytes) -> str:
     """The module that a build writes the version into, which git does not keep; empty if there is none."""
-    tool = table(_toml(pyproject), "tool")
+    tool = table(toml(pyproject), "tool")
     hatch = table(table(table(table(tool, "hatch"), "build"), "hooks"), "vcs")
     for told in (hatch, table(tool, "setuptools_scm"), table(tool, "pdm")):
         for key in ("version-file", "version_file", "write_to"):
@@ -112,7 +111,7 @@ def _pytest(
         if name not in files:
             continue
         if name.endswith("pytest.toml"):
-            return name, table(_toml(files[name]), "pytest")
+            return name, table(toml(files[name]), "pytest")
         if name == "pyproject.toml":
             told = table(table(pyproject, "tool"), "pytest")
             if told:
@@ -159,10 +158,3 @@ def _is_index(text: str) -> bool:
         and "@" not in text.partition(";")[0]
         and "://" not in text
     )
-
-
-def _toml(content: bytes) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(content.decode("utf-8", "replace"))
-    except tomllib.TOMLDecodeError:
-        return {}

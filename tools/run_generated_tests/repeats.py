@@ -66,6 +66,11 @@ class Repeats:
         return [run.tests[name] for run in (*self.runs, *self.extra) if name in run.tests]
 
 
+def draws_on_chance(text: str) -> bool:
+    """Whether code reads what can make two runs of it differ."""
+    return bool(_CHANCE.search(text))
+
+
 def variation(base: Plan, index: int) -> Plan:
     """The plan of the run with this index."""
     orders = ("natural", "reversed", "shuffled")
@@ -205,4 +210,4 @@ def _may_vary(project: Project, found: Repeats, name: str) -> bool:
     read = [name.partition("::")[0]]
     if len(project.sources) <= _FEW_SOURCES:
         read += [module.path for module in project.sources]
-    return any(path in project.files and _CHANCE.search(project.text(path)) for path in read)
+    return any(path in project.files and draws_on_chance(project.text(path)) for path in read)

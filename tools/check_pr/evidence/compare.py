@@ -1,0 +1,270 @@
+"""Run the tests of base and head on base and head, and tell what changed.
+
+Base with base's tests, base with head's, head with head's, and head with those tests of base that head has no more
+or has otherwise. Whatever is about to be called changed is run again first (`reruns`). Head is judged with base's
+conftest files and configuration; tests that cannot begin with those are run with head's own, and said to be.
+"""
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import anyio
+
+from ....server.programs import Kept, OpenSandbox
+from ...run_generated_tests.project import Project
+from ..environment.side import Side
+from ..pull.pull import Pull
+from ..request import PrRequest
+from .evidence import Evidence, Kind, Suspect, TestEvidence
+from .ground import Ground, ground_of, narrowed
+from .harness import with_own_harness
+from .importing import broken_imports
+from .kinds import BAD, GOOD
+from .reruns import Again, Wanted, Where, affordable, by_chance, run_again
+from .runs import Told, carry_out
+from .suspects import of_files, of_harness, of_tests
+from .table import Ran, Table, ordered
+
+Tell = Callable[[str], None]
+"""Called with a sentence on how far it is."""
+
+_DECIDING: tuple[Kind, ...] = (
+    "pass_to_fail",
+    "fail_to_pass_strong",
+    "fail_to_pass_weak",
+    "new_and_fails",
+)
+_MOST_IMPORTS = 40
+
+
+async def compare(
+    pull: Pull, base: Side, head: Side, request: PrRequest, tell: Tell = lambda said: None
+) -> Evidence:
+    """What the tests say of a pull request. What goes wrong is in the result; nothing is raised for it."""
+    began = time.monotonic()
+    ground = await anyio.to_thread.run_sync(ground_of, pull, base, head, request)
+    async with Kept(base.open_sandbox) as at_base, Kept(head.open_sandbox) as at_head:
+        comparison = _Comparison(ground, at_base.open, at_head.open, tell)
+        evidence = await comparison.evidence()
+    return replace(evidence, seconds=time.monotonic() - began)
+
+
+class _Comparison:
+    """One comparison, step by step."""
+
+    def __init__(
+        self, ground: Ground, at_base: OpenSandbox, at_head: OpenSandbox, tell: Tell
+    ) -> None:
+        self._ground = ground
+        self._at_base = at_base
+        self._at_head = at_head
+        self._tell = tell
+        self._ran = Ran(Told(), Told(), Told(), Told())
+        self._again = Again()
+        self._seconds = 0.0
+        self._suspects: list[Suspect] = []
+
+    async def evidence(self) -> Evidence:
+        """All of it."""
+        await self._first()
+        ground, ran = self._ground, self._ran
+        if ground.trees.own_head is not None:
+            self._tell("Running tests with head's own conftest files and configuration")
+            self._suspects += await with_own_harness(ground, ran, self._at_base, self._at_head)
+        regressions = [*await self._rigged(), *self._nothing_left(), *await self._imports()]
+        table = await self._reruns()
+        tests = ordered(_every(table))
+        return Evidence(
+            tests=tests,
+            counts=Counter(test.kind for test in tests),
+            selected=ground.selection.said,
+            suspects=tuple(self._all_suspects(tests)),
+            problems=tuple(self._problems()),
+            regressions=tuple(regressions),
+            commands=dict(self._commands()),
+        )
+
+    async def _first(self) -> None:
+        """Every tree once, base's and head's code at the same time."""
+        trees, selection = self._ground.trees, self._ground.selection
+        began = time.monotonic()
+
+        async def base() -> None:
+            self._ran.base = await self._run(trees.base, selection.base, self._at_base)
+            files = selection.changed_head
+            self._ran.base_with_head = await self._run(trees.base_with_head, files, self._at_base)
+
+        async def head() -> None:
+            self._ran.head = await self._run(trees.head, selection.head, self._at_head)
+            files = selection.changed_base
+            self._ran.head_with_base = await self._run(trees.head_with_base, files, self._at_head)
+
+        self._tell(f"Running tests at base and at head: {selection.said}")
+        async with anyio.create_task_group() as group:
+            group.start_soon(base)
+            group.start_soon(head)
+        self._seconds = time.monotonic() - began
+
+    async def _run(self, project: Project, tests: Sequence[str], opened: OpenSandbox) -> Told:
+        return await carry_out(narrowed(project, tests), self._ground.plan(project), opened)
+
+    async def _rigged(self) -> list[str]:
+        """Whether head's outcomes cannot be believed where base's can; seen twice, it is the change's doing."""
+        head = self._ran.head
+        if not head.rigged:
+            return []
+        if self._ran.base.rigged:
+            head.problems += head.rigged
+            return []
+        if not head.whole:
+            again = await self._run(
+                self._ground.trees.head, self._ground.selection.head, self._at_head
+            )
+            if not again.rigged:
+                self._ran.head = again
+                again.problems += [f"Once, and not again: {said}" for said in head.rigged]
+                return []
+            head.lose(list(head.results), head.rigged[0])
+        self._suspects.append(self._hiding(head.rigged[0]))
+        return [f"The outcomes of tests at head cannot be believed: {head.rigged[0]}"]
+
+    def _hiding(self, said: str) -> Suspect:
+        pull = self._ground.pull
+        named = said.partition("::")[0]
+        changed = [one.path for one in pull.changes if one.kind != "deleted"]
+        tests = [path for path in changed if self._ground.head.is_test_side(path)]
+        path = named if named in changed else next(iter([*tests, *changed]), "")
+        return Suspect("hides_failures", path, 0, said)
+
+    def _nothing_left(self) -> Iterator[str]:
+        base, head = self._ran.base, self._ran.head
+        if base.items and not head.items and head.whole:
+            yield f"Nothing is collected at head any more; at base {len(base.items)} tests are."
+
+    async def _imports(self) -> list[str]:
+        """Changed modules that cannot be imported at head, where they could at base."""
+        ground = self._ground
+        trees = ground.trees
+        names = [
+            name
+            for name in ground.watched(trees.head)
+            if name not in self._ran.head.imported and not name.endswith("__main__")
+        ][:_MOST_IMPORTS]
+        if not names or not ground.pull.changes:
+            return []
+        env = ground.plan(trees.head).env
+        broken = await broken_imports(trees.head, names, env, self._at_head)
+        if not broken:
+            return []
+        there = {module.name for module in trees.base.sources}
+        names = [name for name in broken if name in there]
+        before = await broken_imports(trees.base, names, env, self._at_base) if names else {}
+        if before is None:
+            return []
+        return [
+            f"{name} cannot be imported at head: {broken[name]}."
+            for name in names
+            if name not in before
+        ]
+
+    async def _reruns(self) -> Table:
+        table = Table(self._ground, self._ran)
+        times = self._ground.request.reruns
+        if times < 1:
+            return table
+        tests = [table.test(name) for name in table.names]
+        deciding = [test for test in tests if _decides(test)]
+        if deciding:
+            self._tell(f"Running {len(deciding)} tests again, on both sides")
+            await self._run_again(table, deciding, ("base", "base_with_head", "head", "head_with_base"), times)  # fmt: skip
+        steady = [test for test in tests if test.base in GOOD and test.head in GOOD]
+        chancy = by_chance(self._ground, self._ran.head, (test.id for test in steady))
+        results = self._ran.head.results
+        each = sum(results[name].seconds for name in chancy if name in results)
+        count = affordable(self._seconds, each, times) if chancy else 0
+        if count:
+            self._tell(f"{len(chancy)} tests may depend on chance: {count} more runs of them")
+            wanted = [test for test in steady if test.id in set(chancy) and not _decides(test)]
+            await self._run_again(table, wanted, ("base", "head"), count)
+        table.with_reruns(self._again)
+        return table
+
+    async def _run_again(
+        self, table: Table, tests: Sequence[TestEvidence], sides: Sequence[Where], times: int
+    ) -> None:
+        wanted = [one for where in sides for one in self._wanted(table, where, tests)]
+        ground, again = self._ground, self._again
+        await run_again(ground, wanted, self._at_base, self._at_head, again, times)
+
+    def _wanted(
+        self, table: Table, where: Where, tests: Sequence[TestEvidence]
+    ) -> Iterator[Wanted]:
+        told, trees = self._ran.of(where), self._ground.trees
+        own = {"head": trees.own_head, "base_with_head": trees.own_base_with_head}.get(where)
+        ids = {
+            table.id_at(where, test.id): test.id in self._ran.own
+            for test in tests
+            if getattr(test, where) is not None and told.outcome(table.id_at(where, test.id))
+        }
+        common: Project = getattr(trees, where)
+        for project, mine in ((common, False), (own, True)):
+            chosen = tuple(
+                name for name, is_own in ids.items() if (is_own and own is not None) is mine
+            )
+            if chosen and project is not None:
+                yield Wanted(where, project, chosen, told)
+
+    def _all_suspects(self, tests: Sequence[TestEvidence]) -> Iterator[Suspect]:
+        found = [
+            *self._suspects,
+            *of_harness(self._ground, self._ran.own),
+            *of_files(self._ground.pull),
+            *of_tests(self._ground, tests),
+        ]
+        yield from dict.fromkeys(found)
+
+    def _problems(self) -> Iterator[str]:
+        sides = {
+            "base": self._ran.base,
+            "base with head's tests": self._ran.base_with_head,
+            "head": self._ran.head,
+            "head with base's tests": self._ran.head_with_base,
+        }
+        for name, told in sides.items():
+            for said in dict.fromkeys(told.problems):
+                yield f"Running {name}: {said}"
+        if self._ran.base.rigged:
+            yield f"At base outcomes of tests cannot be believed: {self._ran.base.rigged[0]}"
+
+    def _commands(self) -> Iterator[tuple[str, str]]:
+        trees, selection = self._ground.trees, self._ground.selection
+        for name, project, tests in (
+            ("base", trees.base, selection.base),
+            ("base with head's tests", trees.base_with_head, selection.changed_head),
+            ("head", trees.head, selection.head),
+            ("head with base's tests", trees.head_with_base, selection.changed_base),
+        ):
+            if tests:
+                yield name, _command(project, tests)
+
+
+def _decides(test: TestEvidence) -> bool:
+    hidden = test.head_with_base in BAD and test.base in GOOD
+    return (
+        hidden or test.kind in _DECIDING or (test.head == "ended" and test.kind == "fail_to_fail")
+    )
+
+
+def _every(table: Table) -> Iterator[TestEvidence]:
+    """Each test once: the counts are made of these, so that they add up."""
+    for name in table.names:
+        yield table.test(name)
+
+
+def _command(project: Project, tests: Sequence[str]) -> str:
+    config = ["-c", project.config] if project.config else ["-c", "/dev/null"]
+    words = ["python", "-m", "pytest", *config, "--rootdir=.", "-o", "addopts=", *project.arguments]
+    return f"PYTHONPATH={':'.join(root or '.' for root in project.roots)} {shlex.join([*words, *tests])}"

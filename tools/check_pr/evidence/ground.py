@@ -1,0 +1,81 @@
+"""What a comparison stands on: both sides as they are, the trees to run, the tests that were chosen."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from ...run_generated_tests.project import ROOT, Project
+from ...run_generated_tests.running import Plan
+from ..environment.side import Side
+from ..pull.pull import Pull
+from ..request import PrRequest
+from .selection import Selection, choose, renamed
+from .trees import Trees, View, trees_of, view_of
+
+_MOST_WATCHED = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Everything that is known before anything runs. `moved` has the new place of moved files by the old."""
+
+    pull: Pull
+    request: PrRequest
+    base: View
+    head: View
+    trees: Trees
+    selection: Selection
+    moved: Mapping[str, str]
+
+    def at_head(self, name: str) -> str:
+        """The id at head of a test of base."""
+        return _moved(name, self.moved)
+
+    def at_base(self, name: str) -> str:
+        """The id at base of a test of head."""
+        return _moved(name, {new: old for old, new in self.moved.items()})
+
+    def plan(self, project: Project) -> Plan:
+        """How every run of a tree begins."""
+        return Plan(
+            env={"PYTHONPATH": search_path(project), **self.request.env},
+            seconds=self.request.seconds,
+            test_seconds=self.request.test_seconds,
+            guests={"origin": {"names": self.watched(project)}},
+        )
+
+    def watched(self, project: Project) -> list[str]:
+        """Modules that must come from the tree: those that are changed, and the packages at the top."""
+        changed = {path for one in self.pull.changes for path in (one.path, one.old_path)}
+        names = [module.name for module in project.sources if module.path in changed]
+        names += [module.name for module in project.sources if "." not in module.name]
+        return list(dict.fromkeys(name for name in names if name))[:_MOST_WATCHED]
+
+
+def _moved(name: str, places: Mapping[str, str]) -> str:
+    file, colons, rest = name.partition("::")
+    return f"{places.get(file, file)}{colons}{rest}"
+
+
+def ground_of(pull: Pull, base: Side, head: Side, request: PrRequest) -> Ground:
+    """Read both sides. Takes seconds for a large tree; runs nothing of it."""
+    at_base, at_head = view_of(base), view_of(head)
+    return Ground(
+        pull=pull,
+        request=request,
+        base=at_base,
+        head=at_head,
+        trees=trees_of(pull, at_base, at_head),
+        selection=choose(pull, at_base, at_head, request),
+        moved=renamed(pull),
+    )
+
+
+def search_path(project: Project) -> str:
+    """For processes that tests start."""
+    return ":".join(f"{ROOT}/{root}".rstrip("/") for root in project.roots)
+
+
+def narrowed(project: Project, tests: Iterable[str]) -> Project:
+    """The project with these test files alone."""
+    wanted = set(tests)
+    return replace(project, tests=tuple(path for path in project.tests if path in wanted))

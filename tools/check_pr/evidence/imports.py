@@ -1,0 +1,103 @@
+"""Which files of a tree import which, as far as it is written down."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from .trees import View, text
+
+Written = tuple[int, str]
+"""Level (0 for an absolute import) and dotted name."""
+
+
+class Parsed:
+    """What files import, each text read once however many trees have it."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Written, ...]] = {}
+
+    def imports(self, content: bytes) -> tuple[Written, ...]:
+        """The imports of a file, wherever in it they stand; none of one that is no Python."""
+        if content not in self._known:
+            self._known[content] = tuple(dict.fromkeys(_written(content)))
+        return self._known[content]
+
+
+def _written(content: bytes) -> Iterator[Written]:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((0, item.name) for item in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = node.module or ""
+            yield node.level, start
+            names = (item.name for item in node.names)
+            yield from ((node.level, f"{start}.{name}".lstrip(".")) for name in names)
+
+
+class Importers:
+    """The files of a view by what they import; a test file also depends on the conftest files above it."""
+
+    def __init__(self, view: View, parsed: Parsed) -> None:
+        self._files = view.files
+        self._roots = view.roots
+        self._by: dict[str, set[str]] = {}
+        for path in view.files:
+            if path.endswith(".py"):
+                for other in self._imported(path, parsed):
+                    self._by.setdefault(other, set()).add(path)
+        for path in view.tests:
+            for conftest in conftests_above(path, view.files):
+                self._by.setdefault(conftest, set()).add(path)
+
+    def of(self, paths: Iterable[str]) -> set[str]:
+        """Those that import one of these, over however many others; and these themselves."""
+        found = set(paths)
+        left = list(found)
+        while left:
+            fresh = self._by.get(left.pop(), set()) - found
+            found |= fresh
+            left += fresh
+        return found
+
+    def _imported(self, path: str, parsed: Parsed) -> Iterator[str]:
+        folders = path.split("/")[:-1]
+        absolute = [*self._roots, self._first_without_init(folders), ""]
+        for level, name in parsed.imports(self._files[path]):
+            if level > len(folders) + 1:
+                continue
+            inside = "/".join(folders[: len(folders) - level + 1])
+            for start in dict.fromkeys(absolute if not level else [inside]):
+                yield from self._modules(start, name.split(".") if name else [])
+
+    def _first_without_init(self, folders: Sequence[str]) -> str:
+        """The folder that pytest puts on the path for a test file."""
+        at = len(folders)
+        while at and "/".join([*folders[:at], "__init__.py"]) in self._files:
+            at -= 1
+        return "/".join(folders[:at])
+
+    def _modules(self, start: str, parts: Sequence[str]) -> Iterator[str]:
+        """The files that run when this is imported."""
+        for count in range(len(parts) + 1):
+            base = "/".join([*([start] if start else []), *parts[:count]])
+            for path in (f"{base}.py", f"{base}/__init__.py"):
+                if base and path in self._files:
+                    yield path
+
+
+def conftests_above(path: str, files: Mapping[str, bytes]) -> Iterator[str]:
+    """The conftest files that hold for a test file."""
+    folders = path.split("/")[:-1]
+    for count in range(len(folders) + 1):
+        conftest = "/".join([*folders[:count], "conftest.py"])
+        if conftest in files:
+            yield conftest
+
+
+def mentions(content: bytes, words: Iterable[str]) -> bool:
+    """Whether one of these words stands in a file."""
+    said = text(content)
+    return any(word in said for word in words)

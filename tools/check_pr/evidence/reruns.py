@@ -1,0 +1,173 @@
+"""Tests whose outcome decides something are run again, on both sides, before it is called.
+
+Each rerun is a fresh process with another hash seed and time zone: the first with the whole file of the test, as
+it was seen first; then without the other tests; then each alone, where there are few. What comes out differently
+on one side is flaky. A test that always passed in the first runs is run again only where it or a changed module
+reads what chance decides (random numbers, clocks, threads), and as often as a share of the first runs' time allows.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
+
+import anyio
+
+from ....server.programs import OpenSandbox
+from ...run_generated_tests.events import Outcome
+from ...run_generated_tests.project import Project
+from ...run_generated_tests.repeats import draws_on_chance, variation
+from ...run_generated_tests.running import Plan
+from .ground import Ground, narrowed
+from .kinds import BAD, GOOD
+from .runs import Told, carry_out_all
+from .trees import Files, text
+
+Where = Literal["base", "base_with_head", "head", "head_with_base"]
+"""Code of one side with the tests of one side, as `TestEvidence` names them."""
+
+_GONE: Outcome = "not_run"
+_FEW = 4
+_MOST_SECONDS = 60.0
+_FILE_SECONDS = 20.0
+_SHARE = 0.4
+_LEAST_SECONDS = 3.0
+_MOST_BY_CHANCE = 8
+_PROCESS_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Tests of one tree to run again."""
+
+    where: Where
+    project: Project
+    ids: tuple[str, ...]
+    told: Told
+
+
+@dataclass(slots=True)
+class Again:
+    """Outcomes of reruns by tree and id, and the tests of which a rerun said nothing."""
+
+    outcomes: dict[Where, dict[str, list[Outcome]]] = field(
+        default_factory=lambda: {where: {} for where in get_args(Where)}
+    )
+    silent: set[tuple[Where, str]] = field(default_factory=set[tuple[Where, str]])
+
+    def of(self, where: Where, name: str) -> list[Outcome]:
+        """What came out, rerun by rerun."""
+        return self.outcomes[where].get(name, [])
+
+
+async def run_again(
+    ground: Ground,
+    wanted: Sequence[Wanted],
+    at_base: OpenSandbox,
+    at_head: OpenSandbox,
+    again: Again,
+    times: int,
+) -> None:
+    """Run tests again, both sides at a time, and add what came out to `again`."""
+
+    async def side(mine: Sequence[Wanted], opened: OpenSandbox) -> None:
+        jobs = [(one, *job) for one in mine for job in _jobs(ground, one, times)]
+        told = await carry_out_all([(project, plan) for _, project, plan in jobs], opened)
+        for (one, _, plan), said in zip(jobs, told, strict=True):
+            _add(again, one, plan, said)
+
+    async with anyio.create_task_group() as group:
+        for opened, names in ((at_base, ("base", "base_with_head")), (at_head, ("head", "head_with_base"))):  # fmt: skip
+            group.start_soon(side, [one for one in wanted if one.where in names], opened)
+
+
+def _add(again: Again, one: Wanted, plan: Plan, said: Told) -> None:
+    for name in one.ids if plan.ids is None else plan.ids:
+        if name not in one.ids:
+            continue
+        if not said.whole or name in said.unknown:
+            again.silent.add((one.where, name))
+        else:
+            again.outcomes[one.where].setdefault(name, []).append(said.outcome(name) or _GONE)
+
+
+def _jobs(ground: Ground, one: Wanted, times: int) -> list[tuple[Project, Plan]]:
+    """The runs of the tests of one tree."""
+    plan = replace(ground.plan(one.project), guests={})
+    breaking = [name for name in one.ids if one.told.outcome(name) in {"timed_out", "ended"}]
+    others = tuple(name for name in one.ids if name not in breaking)
+    found = [_job(one.project, plan, (name,), 1) for name in breaking]
+    if others:
+        spent = sum(one.told.results[name].seconds for name in others if name in one.told.results)
+        count = max(1, min(times, int(_MOST_SECONDS / (spent + _PROCESS_SECONDS))))
+        found += _of_others(one, plan, others, count)
+    return found
+
+
+def _of_others(
+    one: Wanted, plan: Plan, names: tuple[str, ...], count: int
+) -> list[tuple[Project, Plan]]:
+    files = {name.partition("::")[0] for name in names}
+    around = sum(
+        result.seconds
+        for name, result in one.told.results.items()
+        if name.partition("::")[0] in files
+    )
+    broken = any(one.told.outcome(name) in {"timed_out", "ended"} for name in one.told.results)
+    found: list[tuple[Project, Plan]] = []
+    for number in range(1, count + 1):
+        if number == 1 and around < _FILE_SECONDS and not broken:
+            varied = replace(variation(plan, number), order="natural", count_assertions=False)
+            found.append((narrowed(one.project, files), varied))
+        elif number == 3 and len(names) <= _FEW:
+            found += [_job(one.project, plan, (name,), number) for name in names]
+        else:
+            found.append(_job(one.project, plan, names, number))
+    return found
+
+
+def _job(project: Project, plan: Plan, names: tuple[str, ...], number: int) -> tuple[Project, Plan]:
+    varied = replace(variation(plan, number), order="natural", count_assertions=False, ids=names)
+    return narrowed(project, {name.partition("::")[0] for name in names}), varied
+
+
+def by_chance(ground: Ground, told: Told, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the tests whose file, or a changed module, reads what chance decides."""
+    changed = {path for one in ground.pull.changes for path in (one.path, one.old_path) if path}
+    sources = {module.path for view in (ground.base, ground.head) for module in view.sources}
+    both = (ground.base.files, ground.head.files)
+    if any(_reads_chance(files, path) for path in changed & sources for files in both):
+        return tuple(names)
+    files = {name: name.partition("::")[0] for name in names}
+    chancy = {
+        path for path in set(files.values()) if any(_reads_chance(each, path) for each in both)
+    }
+    return tuple(
+        name
+        for name, file in files.items()
+        if file in chancy or name in told.results and "random" in told.results[name].left
+    )
+
+
+def _reads_chance(files: Files, path: str) -> bool:
+    return path in files and draws_on_chance(text(files[path]))
+
+
+def affordable(seconds_so_far: float, each: float, least: int) -> int:
+    """How often tests that always passed so far can be run again: at least `least` times if at all."""
+    budget = max(_LEAST_SECONDS, _SHARE * seconds_so_far)
+    count = min(_MOST_BY_CHANCE, int(budget / (each + _PROCESS_SECONDS)))
+    return max(count, least) if count else 0
+
+
+def disagree(first: Outcome | None, reruns: Sequence[Outcome]) -> bool:
+    """Whether a test does not always come out alike."""
+    outcomes = list(reruns)
+    if first is not None:
+        outcomes.append(first)
+    return len(set(map(_class, outcomes))) > 1
+
+
+def _class(outcome: Outcome) -> str:
+    if outcome in GOOD:
+        return "good"
+    return "bad" if outcome in BAD else outcome

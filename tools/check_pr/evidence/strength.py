@@ -1,0 +1,110 @@
+"""How much a test checks, as it is written."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ...run_generated_tests.suite import read_sheet
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_EXACT_CALLS = (
+    "assertequal",
+    "assert_equal",
+    "assertis",
+    "assert_called_once_with",
+    "assertraises",
+)
+_CHECKS = ("assert", "raises", "warns", "fail", "deprecated_call")
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """Checks of a test; `exact` are those that leave one value only, `swallowed` the places where a
+    failure is caught; `text` is the test without its layout.
+    """
+
+    checks: int
+    exact: int
+    swallowed: int
+    text: str
+
+    def weaker_than(self, other: "Strength") -> str:
+        """In what it checks less than another version of it; empty if it does not."""
+        if self.checks < other.checks:
+            return f"It has {_checks(self.checks)}; base's version has {other.checks}"
+        if self.swallowed > other.swallowed:
+            return "It catches what its checks raise"
+        if self.exact < other.exact and self.checks == other.checks:
+            return "It no longer compares with one exact value where base's version does"
+        return ""
+
+
+def _checks(count: int) -> str:
+    return f"{count} check" if count == 1 else f"{count} checks"
+
+
+def strengths(path: str, text: str) -> Mapping[str, Strength]:
+    """The tests of a file by `Class::function` or `function`; none of a file that is no Python."""
+    if not path.endswith(".py"):
+        return {}
+    sheet = read_sheet(path, text)
+    if sheet.error or not sheet.tests:
+        return {}
+    by_line = {node.lineno: node for node in _functions(ast.parse(text))}
+    return {
+        test.name: _strength(by_line[test.line]) for test in sheet.tests if test.line in by_line
+    }
+
+
+def _functions(tree: ast.Module) -> Iterator[_Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, _Function))
+
+
+def _strength(function: _Function) -> Strength:
+    nodes = list(ast.walk(function))
+    return Strength(
+        checks=sum(map(_is_check, nodes)),
+        exact=sum(map(_is_exact, nodes)),
+        swallowed=sum(map(_swallows, nodes)),
+        text=ast.unparse(function),
+    )
+
+
+def _is_check(node: ast.AST) -> bool:
+    if isinstance(node, ast.Assert):
+        return not isinstance(node.test, ast.Constant)
+    return isinstance(node, ast.Call) and _called(node).startswith(_CHECKS)
+
+
+def _is_exact(node: ast.AST) -> bool:
+    if isinstance(node, ast.Assert) and isinstance(node.test, ast.Compare):
+        return all(isinstance(one, ast.Eq | ast.Is) for one in node.test.ops)
+    if not isinstance(node, ast.Call):
+        return False
+    name = _called(node)
+    if name == "raises":
+        return any(keyword.arg == "match" for keyword in node.keywords)
+    return name in _EXACT_CALLS
+
+
+def _swallows(node: ast.AST) -> bool:
+    """Whether an assertion that fails here is caught."""
+    if isinstance(node, ast.ExceptHandler):
+        caught = ast.unparse(node.type) if node.type is not None else "BaseException"
+        words = caught.strip("()").replace(",", " ").split()
+        again = any(isinstance(one, ast.Raise) for one in ast.walk(node))
+        return not again and bool({"AssertionError", "Exception", "BaseException"} & set(words))
+    if isinstance(node, ast.Call) and _called(node) == "suppress":
+        said = {ast.unparse(one) for one in node.args}
+        return bool({"AssertionError", "Exception", "BaseException"} & said)
+    return isinstance(node, ast.Assert) and _always_true(node.test)
+
+
+def _always_true(node: ast.expr) -> bool:
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        return any(isinstance(one, ast.Constant) and one.value for one in node.values)
+    return isinstance(node, ast.Tuple) and bool(node.elts)
+
+
+def _called(node: ast.Call) -> str:
+    return ast.unparse(node.func).rpartition(".")[2].lower()

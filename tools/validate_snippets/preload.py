@@ -8,7 +8,7 @@ from .names import analyse
 from .snippet import Snippet
 
 _KNOWN = frozenset(
-    {"attr", "attrs", "httpx", "numpy", "pandas", "pydantic", "requests", "sqlalchemy"}
+    {"asyncio", "attr", "attrs", "httpx", "numpy", "pandas", "pydantic", "requests", "sqlalchemy"}
 )
 """Only these: what is imported early runs where programs are judged, and must neither print, start threads
 nor read what a snippet could have set.

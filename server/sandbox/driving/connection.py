@@ -72,9 +72,12 @@ class Call:
 
 
 class Connection(asyncio.Protocol):
-    """Frames from the keeper, handed to the call under way. `gone` is said when there are no more."""
+    """Frames from the keeper, handed to the call under way. `gone` is said when there are no more.
 
-    def __init__(self, ready: "asyncio.Future[dict[str, Any]]", gone: str = LOST) -> None:
+    `ready` gets its first message, where it is to announce itself.
+    """
+
+    def __init__(self, ready: "asyncio.Future[dict[str, Any]] | None", gone: str = LOST) -> None:
         self.transport: asyncio.Transport | None = None
         self.call: Call | None = None
         self.lost = False
@@ -165,8 +168,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         for message, body in self._reader.feed(data):
-            if not self._ready.done():
+            if self._ready is not None and not self._ready.done():
                 self._ready.set_result(message)
+            elif message["t"] == "failed":
+                self._gone = could_not_start(message)
+                self._fail()
             elif self.call is not None and message.get("id") == self.call.number:
                 had_failed = self.call.failure is not None
                 self.call.take(message, body)
@@ -175,8 +181,11 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        if not self._ready.done():
+        if self._ready is not None and not self._ready.done():
             self._ready.set_result({"t": "gone"})
+        self._fail()
+
+    def _fail(self) -> None:
         if self.call is not None and not self.call.done.done():
             self.call.done.set_exception(SandboxUnavailable(self._gone, may_have_started=True))
 
@@ -209,6 +218,19 @@ def check_environment(variables: Mapping[str, str]) -> dict[str, str]:
                 f"The environment variable {name} holds a NUL or half of a surrogate pair."
             )
     return dict(variables)
+
+
+def could_not_start(first: Mapping[str, Any]) -> str:
+    """What to say of a program whose keeper's first message is this one."""
+    return f"A program could not be started: {first.get('error', 'its sandbox is gone')}."
+
+
+async def attach(connected: socket.socket) -> Connection:
+    """Take over a socket to a keeper that does not announce itself."""
+    connected.setblocking(False)
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_unix_connection(lambda: Connection(None), sock=connected)
+    return connection
 
 
 async def connect(

@@ -13,7 +13,7 @@ from ..errors import SandboxUnavailable
 from ..results import CellResult, ProgramResult
 from . import answers
 from .answers import RanOutOfMemory
-from .connection import Connection, check_environment, encode_code
+from .connection import Connection, check_environment, could_not_start, encode_code
 
 Open = Callable[[], Awaitable[tuple[Connection, dict[str, Any]]]]
 
@@ -27,9 +27,7 @@ async def run(
     connection, first = await open_program()
     try:
         if first["t"] != "ready":
-            raise SandboxUnavailable(
-                f"A program could not be started: {first.get('error', 'its sandbox is gone')}."
-            )
+            raise SandboxUnavailable(could_not_start(first))
         return await _run(connection, first, program, ran_out_of_memory)
     finally:
         connection.abort()
@@ -55,7 +53,8 @@ async def _run(
         with suppress(SandboxUnavailable):
             await _end(connection)
         raise
-    await _end(connection)
+    if len(result.cells) < len(program.cells):
+        await _end(connection)  # its last request, which ends it too, was not made
     return replace(result, isolation=first.get("isolation", "namespaces"))
 
 
@@ -76,10 +75,11 @@ async def _run_cells(
 ) -> ProgramResult:
     done: list[CellResult] = []
     began = time.monotonic()
-    for cell in program.cells:
+    for number, cell in enumerate(program.cells, 1):
         left = max(0.001, deadline - time.monotonic())
         timeout = min(left, cell.timeout) if cell.timeout is not None else left
-        result = await _run_cell(connection, program, cell, timeout, ran_out_of_memory)
+        request = {"last": number == len(program.cells), "env": check_environment(program.env)}
+        result = await _run_cell(connection, request, cell, timeout, ran_out_of_memory)
         done.append(result)
         if not _may_go_on(cell, result):
             break
@@ -100,13 +100,13 @@ def _may_go_on(cell: Cell, result: CellResult) -> bool:
 
 async def _run_cell(
     connection: Connection,
-    program: Program,
+    request: dict[str, Any],
     cell: Cell,
     timeout: float,
     ran_out_of_memory: RanOutOfMemory,
 ) -> CellResult:
     place = {"name": cell.name, "line": cell.line, "mode": cell.mode}
-    request = {"op": "run", "language": "cells", "env": check_environment(program.env), **place}
+    request = {"op": "run", "language": "cells", **place, **request}
     code = encode_code(cell.code)
     call, message, _ = await connection.request(request, code, timeout)
     return answers.cell_result(message, call, timeout=timeout, ran_out_of_memory=ran_out_of_memory)
@@ -115,7 +115,7 @@ async def _run_cell(
 async def _run_command(
     connection: Connection, program: Program, ran_out_of_memory: RanOutOfMemory
 ) -> ProgramResult:
-    request = {"op": "command", "argv": list(program.command), "cwd": None}
+    request = {"op": "command", "argv": list(program.command), "cwd": None, "last": True}
     call, message, _ = await connection.request(
         {**request, "env": check_environment(program.env)}, b"", program.timeout
     )

@@ -11,7 +11,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from . import children, files, interpreters, wire
+from . import files, interpreters, wire
 from .activity import Activity, receive
 from .children import Child
 from .command import Command
@@ -46,9 +46,7 @@ class _End(Activity):
 
     def __init__(self, keeper: Keeper, message: Message) -> None:
         super().__init__(keeper, message)
-        children.kill_all()
-        keeper.forget_interpreters()
-        children.wait_for_all()
+        keeper.end()
         self._finish({})
 
 

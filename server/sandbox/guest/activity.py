@@ -34,6 +34,7 @@ class Activity:
         }
         self._began = time.monotonic()
         self.deadline: float = self._began + message.get("timeout", NO_DEADLINE)
+        self._is_last: bool = message.get("last", False)
         self._stopped = ""  # why we are ending it: timed_out or cancelled
 
     def readers(self) -> list[int | socket.socket]:
@@ -68,6 +69,8 @@ class Activity:
             self.keeper.send({"t": "out", "id": self.number, "s": stream}, head)
 
     def _finish(self, message: Message, body: bytes = b"") -> None:
+        if self._is_last:
+            self.keeper.end()
         tails = {stream: capture.finish() for stream, capture in self._captures.items()}
         for stream, (tail, _) in tails.items():
             if tail:

@@ -7,7 +7,6 @@ is believed only with the token of the cell that was asked for.
 from __future__ import annotations
 
 import ast
-import asyncio
 import builtins
 import inspect
 import io
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from . import randomness, tracebacks, wire
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     from types import CodeType
 
@@ -135,6 +135,8 @@ class _Runner:
         if not code.co_flags & inspect.CO_COROUTINE:
             return eval(code, namespace)
         if self._loop is None:
+            import asyncio  # with ssl, a third of what each fork without it would have to copy
+
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop.run_until_complete(eval(code, namespace))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shlex
 import signal
 from functools import partial
@@ -78,7 +77,7 @@ class Python:
     def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
         self._cell += 1
-        self.token = secrets.token_hex(16)
+        self.token = os.urandom(16).hex()
         request = {"token": self.token, "env": message["env"], "cell": self._cell}
         return wire.encode(request, code.encode())
 
@@ -108,7 +107,7 @@ class Cells(Python):
 
     def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
-        self.token = secrets.token_hex(16)
+        self.token = os.urandom(16).hex()
         place = {key: message[key] for key in ("env", "name", "line", "mode")}
         return wire.encode({"token": self.token, **place}, code.encode())
 
@@ -148,7 +147,7 @@ class Bash(_Lines):
 
     def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
-        self.token = secrets.token_hex(16)
+        self.token = os.urandom(16).hex()
         before: list[str] = []
         after: list[str] = []
         for name, value in message["env"].items():
@@ -185,7 +184,7 @@ class JavaScript(_Lines):
 
     def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
-        self.token = secrets.token_hex(16)
+        self.token = os.urandom(16).hex()
         request = {"token": self.token, "code": code, "env": message["env"]}
         return json.dumps(request).encode() + b"\0"
 

@@ -5,7 +5,8 @@ code runs in its children; nothing they do can stop it (the kernel drops their s
 it or read its memory, and what they say over their channel decides only what they displayed.
 
 One request at a time: `run`, `command`, `write`, `write_many`, `read`, `list`, `end`; `cancel` may come in between. Each is answered
-by one `done`, after any number of `out` and `display`. When the host hangs up, the session ends.
+by one `done`, after any number of `out` and `display`; a request with `last` does what `end` does before its `done`.
+When the host hangs up, the session ends.
 """
 
 from __future__ import annotations
@@ -30,15 +31,22 @@ _LONGEST_WAIT = 3600.0  # select refuses an infinite number of seconds
 
 
 class Keeper:
-    """Everything that a session's requests share."""
+    """Everything that a session's requests share. `announced`: the host waits to be told that it is `ready`."""
 
     def __init__(
-        self, host: socket.socket, config: Message, shell: Shell | None, instructions: bytes
+        self,
+        host: socket.socket,
+        config: Message,
+        shell: Shell | None,
+        instructions: bytes,
+        *,
+        announced: bool = True,
     ) -> None:
         self.limits: dict[str, int] = config["limits"]
         self.node: str | None = config["node"]
         self.filter = instructions
         self.shell = shell
+        self._announced = announced
         self.interpreters: dict[str, Interpreter] = {}
         self._lost: set[str] = set()
         self._host = host
@@ -55,10 +63,11 @@ class Keeper:
         wake_write.setblocking(False)
         signal.signal(signal.SIGCHLD, _wake_up)
         signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
-        self.send({"t": "ready"})
-        self._flush()
-        # Most want it, and the host is not waiting yet.
-        self.interpreter("python" if self.shell is not None else "cells")
+        if self._announced:
+            self.send({"t": "ready"})
+            self._flush()
+        if self.shell is not None:
+            self.interpreter("python")  # most want it, and the host is not waiting yet
         with contextlib.suppress(OSError, wire.WireError):
             while self._turn(wake_read):
                 pass
@@ -91,6 +100,12 @@ class Keeper:
         """They are dead, all of them: the next calls get new ones."""
         for language in list(self.interpreters):
             self._forget(language)
+
+    def end(self) -> None:
+        """Kill everything in the session; it is gone when this returns."""
+        children.kill_all()
+        self.forget_interpreters()
+        children.wait_for_all()
 
     def _forget(self, language: str) -> None:
         self.interpreters.pop(language).child.close()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import sys
 
@@ -37,6 +36,7 @@ _CHANGED_SIGNALS = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
 )
+_caches: dict[str, bytes] = {}
 _MOST_SIGNALS_PENDING = 1024
 _MOST_BYTES_LOCKED = 1 << 20
 _MOST_BYTES_OF_MESSAGES = 1 << 19
@@ -58,9 +58,9 @@ def furnish(limits: dict[str, int], user: int, group: int, *, in_jail: bool = Tr
     Raises OSError where the kernel does not allow nesting; the message names the step.
     """
     linux.set_dumpable(True)  # else the map files are not ours
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{user} {user} 1")
-    _write("/proc/self/gid_map", f"{group} {group} 1")
+    _write("/proc/self/setgroups", b"deny")
+    _write("/proc/self/uid_map", b"%d %d 1" % (user, user))
+    _write("/proc/self/gid_map", b"%d %d 1" % (group, group))
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     python = {} if in_jail else _open_python()
     if not in_jail:
@@ -72,7 +72,7 @@ def furnish(limits: dict[str, int], user: int, group: int, *, in_jail: bool = Tr
     _mount_own_system()
     for name, value in _COUNTED_FOR_THE_USER.items():
         with contextlib.suppress(OSError):  # not every kernel has each
-            _write(f"/proc/sys/user/{name}", str(value))
+            _write(f"/proc/sys/user/{name}", b"%d" % value)
 
 
 def furnish_as_root(limits: dict[str, int], user: int) -> None:
@@ -155,11 +155,26 @@ def _mount_writable(size: int, user: int, group: int) -> None:
         linux.mount(part, directory, None, linux.MS_BIND)
 
 
+def read_caches() -> None:
+    """Read what an earlier jail of this environment left for matplotlib: its fonts take seconds to find."""
+    source = f"{SHARED_CACHE}/matplotlib"
+    if os.path.isdir(source):
+        for name in os.listdir(source):
+            with contextlib.suppress(OSError), open(f"{source}/{name}", "rb") as file:
+                _caches[name] = file.read()
+
+
 def seed_caches() -> None:
-    """Copy what an earlier jail of this environment left for matplotlib: its fonts take seconds to find."""
-    source = os.path.join(SHARED_CACHE, "matplotlib")
-    if os.path.isdir(source) and "MPLCONFIGDIR" in os.environ:
-        shutil.copytree(source, os.environ["MPLCONFIGDIR"], dirs_exist_ok=True)
+    """Put what was read where matplotlib looks for it."""
+    target = os.environ.get("MPLCONFIGDIR")
+    if target is None:
+        return
+    if not _caches:
+        read_caches()  # by now there may be something
+    for name, content in _caches.items():
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(target)
+        _write(f"{target}/{name}", content, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
 
 def become_unprivileged(
@@ -190,7 +205,7 @@ def become_unprivileged(
     seccomp.install(instructions)
     linux.set_dumpable(True)
     # When memory runs out, user code goes first.
-    _write("/proc/self/oom_score_adj", "1000")
+    _write("/proc/self/oom_score_adj", b"1000")
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
@@ -203,6 +218,10 @@ def _limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
+def _write(path: str, content: bytes, flags: int = os.O_WRONLY) -> None:
+    # Not `open`, whose layers cost each session as much as all its mounts.
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)

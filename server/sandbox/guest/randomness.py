@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import sys
 
 
 def reseed() -> None:
-    """Start anew, for Python's generator and, where it is loaded, numpy's."""
-    random.seed()
+    """Start numpy's generator anew, where it is loaded; Python's own is, at each os.fork."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()

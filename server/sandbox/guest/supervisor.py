@@ -1,7 +1,7 @@
 """The supervisor: the one trusted process of a jail, from which every session is forked.
 
 It imports what sessions use, then answers the host on a socket that keeps message boundaries: `session` or `program`
-carries its own socket as a descriptor. It never runs user code, holds no user data, and lives in a pid
+carries its own socket as a descriptor, and so does `program at once`, which is not answered by `ready`. It never runs user code, holds no user data, and lives in a pid
 namespace that sessions cannot see.
 
 The first sessions should not wait for numpy and pandas, so two processes take turns: the one that started serves
@@ -16,7 +16,6 @@ import importlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -38,6 +37,7 @@ def main(descriptor: int) -> NoReturn:
     config = json.loads(control.recv(_MESSAGE_SIZE))
     linux.set_dumpable(False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end are nobody's business here
+    namespaces.read_caches()
     namespaces.seed_caches()
     shell = None
     if config["kernel"]:
@@ -60,6 +60,8 @@ def _keep_caches() -> None:
     kept = f"{namespaces.SHARED_CACHE}/matplotlib"
     if not os.path.isdir(source) or os.path.isdir(kept):
         return
+    import shutil
+
     try:
         fresh = f"{kept}.{os.getpid()}"
         shutil.copytree(source, fresh)
@@ -90,6 +92,7 @@ class _Supervisor:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
         _keep_caches()
+        namespaces.read_caches()
         os.write(write, b"1")
         os.close(write)
         with contextlib.suppress(OSError):
@@ -127,8 +130,13 @@ class _Supervisor:
             _report(connection, error)
         else:
             if pid == 0:
+                # The first request of a program may be on its way already.
+                announced = data != b"program at once"
                 shell = self._shell if data == b"session" else None
-                _become_session(connection, self._config, shell, self._filter, (user, group))
+                session = keeper.Keeper(
+                    connection, self._config, shell, self._filter, announced=announced
+                )
+                _become_session(session, connection, self._config["limits"], (user, group))
         connection.close()
 
 
@@ -143,10 +151,9 @@ def _wait_for_children() -> NoReturn:
 
 
 def _become_session(
+    session: keeper.Keeper,
     connection: socket.socket,
-    config: Message,
-    shell: Shell | None,
-    instructions: bytes,
+    limits: dict[str, int],
     ids: tuple[int, int],
 ) -> NoReturn:
     """As process 1 of a session's namespaces: furnish them and keep the session. Never returns."""
@@ -154,8 +161,8 @@ def _become_session(
     linux.close_between(connection.fileno() + 1)
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        namespaces.furnish(config["limits"], *ids)
-        keeper.Keeper(connection, config, shell, instructions).run()
+        namespaces.furnish(limits, *ids)
+        session.run()
     except BaseException as error:  # noqa: BLE001 - there is nobody above us in this process
         _report(connection, error)
     os._exit(1)

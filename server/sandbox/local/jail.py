@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base import Limits
-from ..driving.connection import Connection, connect
+from ..driving.connection import Connection, attach, connect
 from ..errors import SandboxRejected, SandboxUnavailable
 from ..guest import seccomp
 from . import launch, plan
@@ -147,8 +147,12 @@ class Jail:
             self._refill()
 
     async def open_program(self) -> tuple[Connection, dict[str, Any]]:
-        """The same for one program."""
-        return await connect(await self._connect("program"))
+        """The same for one program; in a jail that `worked`, `ready` is taken for granted, and if it is not,
+        the first request fails.
+        """
+        if not self.worked:
+            return await connect(await self._connect("program"))
+        return await attach(await self._connect("program at once")), {"t": "ready"}
 
     def _became_warm(self) -> None:
         """The supervisor has imported everything: what was kept ready before has not. Or it is gone."""

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .._text import clean
 from .events import Raised
-from .measured import Coverage, Mutation
+from .measured import Coverage, Mutation, Reached
 from .project import Project
 from .verdicts import Evidence, Judged, Reason
 
 _MOST_CAUSES = 25
 _MOST_SURVIVORS = 3
+_MOST_UNPROVED = 5
 _LONGEST = 600
 _CALL = re.compile(r"(?:\w+\.)*(\w+)\(\) (?:got|takes|missing)")
 _MISSING_NAME = re.compile(r"(?:has no attribute|cannot import name|name) '(\w+)'")
@@ -24,6 +25,7 @@ def feedback(evidence: Evidence, judged: Sequence[Judged]) -> str:
     lines = [f"whole suite: {problem}" for problem in evidence.repeats.untrusted]
     lines += _causes(project, judged)
     if evidence.worth is not None:
+        lines += _unproved(evidence.worth.functions)
         lines += _uncovered(evidence.worth.coverage)
         lines += _survivors(evidence.worth.mutation)
     return "\n".join(clean(line) for line in lines)
@@ -128,6 +130,12 @@ def _uncovered(coverage: Coverage | None) -> Iterator[str]:
     for path, file in coverage.files.items():
         if file.missing:
             yield f"not run by any test: {path} lines {ranges(file.missing)}"
+
+
+def _unproved(functions: Sequence[Reached]) -> Iterator[str]:
+    """Functions that may return what they like."""
+    for one in [one for one in functions if one.unproved][:_MOST_UNPROVED]:
+        yield f"no test notices when this function returns other values or does nothing: {one.file}:{one.line} {one.name}"
 
 
 def _survivors(mutation: Mutation | None) -> Iterator[str]:

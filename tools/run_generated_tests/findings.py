@@ -7,6 +7,7 @@ Kind = Literal[
     "vacuous",
     "unreached",
     "weak",
+    "untried",
     "unrepeatable",
     "tautology",
     "no_check",
@@ -24,6 +25,7 @@ Kind = Literal[
 ]
 """vacuous: it passes whatever function it reaches is broken. unreached: it reaches nothing of the source.
 weak: it notices only that there is nothing where something was, or that the source breaks over itself.
+untried: there was no time to break all that it runs, and of what was broken it noticed nothing.
 unrepeatable: it does not pass when it is run again in a fresh process, so nothing can be measured with it.
 tautology: a check that holds whatever the source does. no_check: nothing in it can fail. swallowed: an
 exception, that of a failed check too, is caught and dropped. hallucinated: a name that the source does not

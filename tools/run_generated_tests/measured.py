@@ -108,13 +108,17 @@ class Mutation:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A function under test, how many tests reach it, and one that notices when it is broken, if any."""
+    """A function under test, how many tests reach it, and one that notices when it is broken, if any.
+
+    `unproved`: all of them were tried, and come out alike.
+    """
 
     file: str
     line: int
     name: str
     tests: int
     proved_by: str
+    unproved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from .._verdict import Verdict
 from .events import TestResult
 from .feedback import feedback, ranges
 from .measured import Coverage, FileCoverage, Mutation
+from .overall import worst_first
 from .project import Kept
 from .report import (
     FileCoverageReport,
@@ -19,7 +20,7 @@ from .report import (
     TestsReport,
 )
 from .request import TestsRequest
-from .verdicts import Evidence, Judged, worst_first
+from .verdicts import Evidence, Judged
 
 _SHOWN_HOME = 30
 _SHOWN_SURVIVORS = 10

@@ -14,6 +14,7 @@ from .diagnose import diagnose
 from .events import TestRun
 from .findings import Finding
 from .measured import Worth, WorthOptions
+from .overall import suite_verdict
 from .prepare import Prepared, prepare
 from .project import Project
 from .repeats import repeat
@@ -23,7 +24,7 @@ from .request import TestsRequest
 from .running import Plan
 from .sandboxes import sandboxes
 from .smells import smells
-from .verdicts import Evidence, judge, suite_verdict
+from .verdicts import Evidence, judge
 from .worth import weigh
 
 Tell = Callable[[str], None]

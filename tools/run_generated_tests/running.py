@@ -14,8 +14,9 @@ from typing import Any, Literal
 from ...server import programs
 from ...server.programs import OpenSandbox
 from ...server.sandbox import Cell, Program, ProgramResult
-from .events import Probe, ProbeKind, TestRun, read
+from .events import Probe, ProbeKind, TestRun
 from .project import ROOT, Project
+from .story import read
 
 Order = Literal["natural", "reversed", "shuffled"]
 

@@ -22,6 +22,9 @@ CPU_SECONDS = {"quick": 20.0, "thorough": 240.0}
 """What mutation may use where the caller gives no budget of its own: a few hundred mutants of fast
 tests, and a few thousand."""
 
+VACUITY_CPU_SECONDS = 120.0
+"""What breaking functions may use at least. A caller who gives a budget for mutation gives as much for this."""
+
 _MOST_RECHECKED = 20
 _RECHECK_CPU_SECONDS = 60.0
 _SHOWN_REACHED = 3
@@ -64,7 +67,8 @@ def plan(
     mutation = {"cpu_seconds": budget, "seed": options.seed, "only": None}
     if only is not None:
         mutation = {**mutation, "cpu_seconds": _RECHECK_CPU_SECONDS, "only": list(only)}
-    seconds = 600.0 + 4 * (budget if options.mutation != "off" else 0.0)
+    vacuity = vacuity_seconds(options)
+    seconds = 300.0 + 4 * (vacuity + (budget if options.mutation != "off" else 0.0))
     return Plan(
         ids=tuple(tests),
         hash_seed=options.hash_seed,
@@ -78,12 +82,17 @@ def plan(
                 "sources": [f"{ROOT}/{module.path}" for module in project.sources],
                 "modules": [module.name for module in project.sources if module.name],
                 "tests": list(tests),
-                "vacuity": only is None,
+                "vacuity": vacuity if only is None else None,
                 "mutation": mutation if options.mutation != "off" else None,
                 "test_seconds": options.test_seconds,
             }
         },
     )
+
+
+def vacuity_seconds(options: WorthOptions) -> float:
+    """CPU seconds that breaking functions may use."""
+    return max(VACUITY_CPU_SECONDS, options.cpu_seconds or 0.0)
 
 
 def _budget(options: WorthOptions) -> float:
@@ -101,12 +110,17 @@ def read(run: TestRun, tests: Sequence[str], options: WorthOptions) -> Worth:
         trouble += list(run.problems) or ["The run that weighs the tests ended before its end."]
     judged = {record["test"] for record in [*told.of("worth"), *told.of("unrepeatable")]}
     missing = [name for name in tests if name not in judged]
+    untried = [record["test"] for record in told.of("worth") if record["grade"] == "untried"]
+    if untried:
+        trouble.append(_too_short(untried, len(tests), vacuity_seconds(options)))
     return Worth(
         complete=ended and not trouble and not missing,
         findings=_findings(told),
         proofs={r["test"]: tuple(dict.fromkeys(r["proofs"])) for r in told.of("worth")},
         functions=tuple(
-            Reached(_path(r["file"]), r["line"], r["name"], r["tests"], r["proved_by"])
+            Reached(
+                _path(r["file"]), r["line"], r["name"], r["tests"], r["proved_by"], r["unproved"]
+            )
             for r in told.of("function")
         ),
         coverage=_coverage(told.of("coverage"), options.coverage_target),
@@ -134,6 +148,13 @@ def _trouble(record: Record) -> str:
     return f"Measuring {record['stage']} failed{where}: {record['reason']}."
 
 
+def _too_short(untried: Sequence[str], total: int, seconds: float) -> str:
+    return (
+        f"{len(untried)} of {total} tests have not met every function that they run broken: the {seconds:g} CPU "
+        "seconds for that were used up. Give more cpu_seconds, or name fewer files with only."
+    )
+
+
 def _findings(told: _Told) -> dict[str, Sequence[Finding]]:
     found: dict[str, Sequence[Finding]] = {}
     for record in told.of("worth"):
@@ -151,6 +172,10 @@ def _graded(record: Record) -> Finding | None:
     if grade == "unreached":
         message = "It runs no code of the source under test, so it passes whatever that does."
         return Finding("unreached", message, severity="drop")
+    if grade == "untried":
+        names = _named(record["untried"])
+        message = f"There was no time to see whether it notices that {names} is broken."
+        return Finding("untried", message, severity="note")
     names = _named(record["reached"])
     if grade == "vacuous":
         message = f"It passes even when {names} is made to do nothing, or to return other values."

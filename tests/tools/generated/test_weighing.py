@@ -45,7 +45,7 @@ def weigh(tmp_path: Path) -> Weigh:
             "sources": [str(tmp_path / "source.py")],
             "modules": ["source"],
             "tests": None,
-            "vacuity": True,
+            "vacuity": 60.0,
             "mutation": mutation,
             "test_seconds": 5.0,
             **more,
@@ -128,6 +128,25 @@ def test_tests_are_graded_by_what_they_notice(weigh: Weigh) -> None:
     proved = {function.name: function.proved_by for function in worth.functions}
     assert proved["Counter.add"] == "test_source.py::test_procedure"
     assert proved["double"]
+    assert not any(function.unproved for function in worth.functions)
+
+
+def test_a_function_that_may_do_what_it_likes_is_named(weigh: Weigh) -> None:
+    """Though the tests that reach it are worth keeping for something else."""
+    worth = weigh(
+        """
+        def log(text):
+            return len(text)
+
+        def double(number):
+            log("doubling")
+            return number * 2
+        """,
+        "import source\ndef test_double(): assert source.double(2) == 4\n",
+    )
+
+    assert worth.complete
+    assert {one.name: one.unproved for one in worth.functions} == {"log": True, "double": False}
 
 
 def test_coverage_is_that_of_each_test(weigh: Weigh) -> None:
@@ -164,6 +183,21 @@ def test_coverage_is_that_of_each_test(weigh: Weigh) -> None:
     assert lines["test_plus"] == [((3, 3), (5, 5))]
     assert lines["test_first"] == lines["test_second"] == [((8, 8),)]
     assert not worth.findings
+
+
+def test_what_there_was_no_time_to_break_is_neither_proved_nor_vacuous(weigh: Weigh) -> None:
+    """One test at least is tried; of the others nothing is known, and that is said."""
+    source = "".join(f"def f{n}(a):\n    return sum(range(a)) + {n}\n" for n in range(6))
+    tests = "import source\n" + "".join(f"def test_{n}(): assert source.f{n}(30000) > {n}\n" for n in range(6))  # fmt: skip
+
+    worth = weigh(source, tests, vacuity=0.001)
+
+    assert not worth.complete
+    found = kinds(worth)
+    assert set(found.values()) == {"untried"}
+    assert not worth.proofs.get("test_source.py::test_5")
+    assert f"{len(found)} of 6 tests have not met every function" in worth.problems[0]
+    assert not any(function.unproved for function in worth.functions)
 
 
 @pytest.mark.slow
@@ -231,7 +265,7 @@ def test_only_the_mutants_that_are_asked_for_are_tried_again(weigh: Weigh, tmp_p
         "def f(a):\n    return a + 1\n",
         "import source\ndef test_f(): assert source.f(1) == 2\n",
         mutation={"cpu_seconds": 60.0, "seed": 0, "only": [wanted]},
-        vacuity=False,
+        vacuity=None,
     )
 
     assert worth.mutation is not None

@@ -7,16 +7,15 @@ only by a test that failed; one that ends or hangs the process is tried again, a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from .cover import Lines
-from .forks import Forked, Forks, Pace
+from .forks import Forked
 from .mutants import File, Mutant
 from .swap import Functions
+from .trials import Trials
 
 Report = Callable[..., None]
 
@@ -37,19 +36,8 @@ class Reached:
 class Mutation:
     """Tries mutants until all are tried or the CPU seconds are used up."""
 
-    def __init__(
-        self,
-        forks: Forks,
-        items: Mapping[str, pytest.Item],
-        paces: Mapping[str, Pace],
-        functions: Functions,
-        seconds: Mapping[str, float],
-    ) -> None:
-        self._forks = forks
-        self._items = items
-        self._paces = paces
-        self._functions = functions
-        self._seconds = seconds
+    def __init__(self, trials: Trials) -> None:
+        self._trials = trials
         self._killers: dict[str, int] = {}
 
     def reached(self, files: Sequence[File], lines: Lines, tests: Sequence[str]) -> list[Reached]:
@@ -64,7 +52,9 @@ class Mutation:
                 covering = {test for line in mutant.lines for test in by_line.get(line, ())}
                 if covering:
                     found.append(
-                        Reached(file, mutant, sorted(covering, key=self._seconds.__getitem__))
+                        Reached(
+                            file, mutant, sorted(covering, key=self._trials.seconds.__getitem__)
+                        )
                     )
         return found
 
@@ -108,11 +98,8 @@ class Mutation:
         return forked
 
     def _run(self, one: Reached, tests: Sequence[str], patience: float) -> Forked:
-        return self._forks.run(
-            [self._items[test] for test in tests],
-            lambda test: self._paces[test].times(patience),
-            before=lambda: put(one, self._functions),
-            stop_early=True,
+        return self._trials.run(
+            tests, lambda: put(one, self._trials.functions), stop_early=True, patience=patience
         )
 
 

@@ -14,59 +14,57 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
-
 from . import data
-from .forks import Forked, Forks, Outcome, Pace
+from .forks import Outcome
 from .mutants import File
 from .perturb import grown, other
 from .reach import Function
-from .swap import Functions
+from .trials import Trials
 
 _MOST_RESTARTS = 20
 _SOMETHING = object()
+_ELSEWHERE = "the source as other processes and fresh imports see it"
 
 
 @dataclass
 class Seen:
     """What a test noticed. `proofs` are the functions whose breaking it noticed as it should, `empty`
-    those that it only misses when they do nothing, `crashes` those whose breaking breaks the source.
+    those that it only misses when they do nothing, `crashes` those whose breaking breaks the source,
+    `untried` what there was no time to break.
     """
 
     proofs: list[str] = field(default_factory=list[str])
     empty: list[str] = field(default_factory=list[str])
     crashes: list[str] = field(default_factory=list[str])
     reached: list[str] = field(default_factory=list[str])
+    untried: list[str] = field(default_factory=list[str])
 
     @property
     def grade(self) -> str:
-        """proves, weak, vacuous or unreached."""
+        """proves, untried, weak, vacuous or unreached."""
         if self.proofs:
             return "proves"
+        if self.untried:
+            return "untried"
         if self.empty or self.crashes:
             return "weak"
         return "vacuous" if self.reached else "unreached"
 
 
 class Vacuity:
-    """Breaks functions one after another and sees which tests notice."""
+    """Breaks functions one after another and sees which tests notice, for so many CPU seconds.
 
-    def __init__(
-        self,
-        forks: Forks,
-        items: Mapping[str, pytest.Item],
-        paces: Mapping[str, Pace],
-        functions: Functions,
-        files: Sequence[File],
-    ) -> None:
-        self._forks = forks
-        self._items = items
-        self._paces = paces
-        self._functions = functions
+    `unproved` are the functions whose breaking changes no outcome: all tests that reach them were tried.
+    """
+
+    def __init__(self, trials: Trials, files: Sequence[File], cpu_seconds: float) -> None:
+        self._trials = trials
         self._files = files
+        self._end = trials.cpu + cpu_seconds
         self.seen: dict[str, Seen] = {}
         self.proved: dict[str, str] = {}
-        self.runs = 0
+        self.unproved: list[Function] = []
+        self._missed: set[str] = set()
 
     def judge(self, reached: Mapping[Function, Sequence[str]], tests: Sequence[str]) -> None:
         """Fill `seen` for every test, and `proved` with a test for every function that has one."""
@@ -75,44 +73,62 @@ class Vacuity:
             for test in by:
                 self.seen[test].reached.append(function.name)
         # A test is most likely to be about the function that the fewest tests reach.
-        for function in sorted(reached, key=lambda one: len(reached[one])):
-            by = reached[function]
-            self._break(function, [test for test in by if not self.seen[test].proofs])
-            if function.label not in self.proved and by:
-                self._break(function, by, only_one=True)
+        order = sorted(reached, key=lambda one: len(reached[one]))
+        for function in order:
+            self._break(function, [test for test in reached[function] if not self._proves(test)])
         self._without_functions()
+        for function in order:
+            if function.label not in self.proved and reached[function]:
+                whole = self._break(function, reached[function], only_one=True)
+                if whole and function.label not in self._missed:
+                    self.unproved.append(function)
+
+    def _proves(self, test: str) -> bool:
+        return bool(self.seen[test].proofs)
 
     def _unproved(self) -> list[str]:
         return [test for test, seen in self.seen.items() if not seen.proofs]
 
-    def _break(self, function: Function, tests: Sequence[str], *, only_one: bool = False) -> None:
-        """Try one kind of breakage after the other on the tests that have noticed none."""
+    def _break(self, function: Function, tests: Sequence[str], *, only_one: bool = False) -> bool:
+        """Try one kind of breakage after the other on the tests that have noticed none; whether there was
+        time for all of it.
+        """
         left = list(tests)
         changed: set[str] = set()
+        whole = True
         for make in (_Change.other, _Change.grown, _Stuck):
             change = make(function.answers)
-            outcomes = self._with_change(function, left, change, only_one=only_one)
+            outcomes, done = self._with_change(function, left, change, only_one=only_one)
+            whole = whole and done
             for test, one in outcomes.items():
                 if one.touched:
                     changed.add(test)
                     self._take(function, test, one)
             if only_one and function.label in self.proved:
-                return
+                return whole
             # Where the first way changed nothing, the others will not either.
-            left = [t for t in left if t in changed and outcomes[t].status in {"passed", "skipped"}]
+            left = [t for t in left if t in changed and _unmoved(outcomes.get(t))]
             if not left:
                 break
-        self._silence(function, [t for t in tests if t not in changed or t in left], changed)
+        silenced = [t for t in tests if t not in changed or t in left]
+        return self._silence(function, silenced, changed) and whole
 
-    def _silence(self, function: Function, tests: Sequence[str], changed: set[str]) -> None:
-        outcomes = self._run(tests, lambda: self._functions.silence(function.key))
+    def _silence(self, function: Function, tests: Sequence[str], changed: set[str]) -> bool:
+        def before() -> None:
+            self._trials.functions.silence(function.key)
+
+        outcomes, done = self._run(function.name, tests, before)
         for test, one in outcomes.items():
             if test not in changed:
                 self._take(function, test, one)
             elif one.status in {"check", "timeout", "crash"}:
+                self._missed.add(function.label)
                 self.seen[test].empty.append(function.name)
+        return done
 
     def _take(self, function: Function, test: str, one: Outcome) -> None:
+        if one.status in {"check", "timeout", "crash"}:
+            self._missed.add(function.label)
         if one.status == "check":
             self.seen[test].proofs.append(function.name)
             self.proved.setdefault(function.label, test)
@@ -121,19 +137,19 @@ class Vacuity:
 
     def _with_change(
         self, function: Function, tests: Sequence[str], change: _Change, *, only_one: bool
-    ) -> dict[str, Outcome]:
+    ) -> tuple[dict[str, Outcome], bool]:
         def before() -> None:
-            self._functions.perturb(function.key, change)
+            self._trials.functions.perturb(function.key, change)
 
-        return self._run(tests, before, change, stop_early=only_one)
+        return self._run(function.name, tests, before, change, stop_early=only_one)
 
     def _without_functions(self) -> None:
         """What is no function can be tested too: data, generated methods, what other processes run."""
         left = self._unproved()
         if not left:
             return
-        for name, change in data.changes(self._functions.files):
-            outcomes = self._run(self._unproved(), change)
+        for name, change in data.changes(self._trials.functions.files):
+            outcomes, _ = self._run(name, self._unproved(), change)
             for test, one in outcomes.items():
                 if one.status == "check":
                     self.seen[test].proofs.append(name)
@@ -149,7 +165,7 @@ class Vacuity:
         try:
             for file in self._files:
                 _write(file.path, gutted(file.text))
-            outcomes = self._run(tests, lambda: None)
+            outcomes, _ = self._run(_ELSEWHERE, tests, lambda: None)
         except OSError:
             return
         finally:
@@ -160,43 +176,57 @@ class Vacuity:
                     continue
         for test, one in outcomes.items():
             if one.status in {"check", "crash"}:
-                self.seen[test].proofs.append(
-                    "the source as other processes and fresh imports see it"
-                )
+                self.seen[test].proofs.append(_ELSEWHERE)
 
     def _run(
         self,
+        what: str,
         tests: Sequence[str],
         before: Callable[[], None],
         change: _Change | None = None,
         *,
         stop_early: bool = False,
-    ) -> dict[str, Outcome]:
-        """The outcome of every test; one that ends or hangs its process has timed out."""
+    ) -> tuple[dict[str, Outcome], bool]:
+        """The outcome of every test, and whether there was time for all of them; one that ends or hangs its
+        process has timed out. Those that were not run are `untried` where `what` is broken.
+        """
         found: dict[str, Outcome] = {}
         left = list(tests)
         for _ in range(_MOST_RESTARTS):
-            if not left:
+            now = self._affordable(left)
+            if not now:
                 break
-            self.runs += 1
-            forked = self._forks.run(
-                [self._items[test] for test in left],
-                self._paces.__getitem__,
-                before=before,
+            forked = self._trials.run(
+                now,
+                before,
                 around=lambda item: change.reset() if change else None,
                 touched=lambda: change.count if change else 0,
                 stop_early=stop_early,
             )
             found.update(forked.outcomes)
             if forked.ended == "done" or not forked.running:
+                left = [] if stop_early and forked.failed else left[len(now) :]
+            else:
+                found[forked.running] = Outcome("timeout", forked.reason, touched=1)
+                left = left[left.index(forked.running) + 1 :]
+        for test in left:
+            self.seen[test].untried.append(what)
+        return found, not left
+
+    def _affordable(self, tests: Sequence[str]) -> list[str]:
+        """As many of them, and one at least, as can be expected to end in the time that is left."""
+        left = self._end - self._trials.cpu
+        chosen: list[str] = []
+        for test in tests if left > 0 else ():
+            left -= self._trials.seconds[test]
+            if chosen and left < 0:
                 break
-            found[forked.running] = Outcome("timeout", forked.reason, touched=1)
-            left = _after(left, forked)
-        return found
+            chosen.append(test)
+        return chosen
 
 
-def _after(tests: Sequence[str], forked: Forked) -> list[str]:
-    return list(tests[tests.index(forked.running) + 1 :])
+def _unmoved(one: Outcome | None) -> bool:
+    return one is not None and one.status in {"passed", "skipped"}
 
 
 class _Change:

@@ -22,6 +22,7 @@ from .mutants import File
 from .mutation import Mutation
 from .reach import functions_of, reached_by
 from .swap import Functions
+from .trials import Trials
 from .vacuity import Vacuity
 
 _QUIET_SECONDS = 5.0
@@ -30,8 +31,9 @@ _MOST_RESCUE_SECONDS = 10.0
 
 def plugin(options: dict[str, Any], say: Say) -> Worth:
     """The plugin. Options: `sources` (absolute paths), `modules` (their import names), `tests` (ids, None for
-    all), `vacuity`, `mutation` (None, or `cpu_seconds`, `seed` and `only`), `test_seconds`, and `lines` (by
-    path, None for all): nothing but these is mutated, and of the tests only those that run them judge it.
+    all), `vacuity` (None, or the CPU seconds for it), `mutation` (None, or `cpu_seconds`, `seed` and `only`),
+    `test_seconds`, and `lines` (by path, None for all): nothing but these is mutated, and of the tests only
+    those that run them judge it.
     """
     return Worth(options, say)
 
@@ -46,8 +48,6 @@ class Worth:
         self._cover = Cover(options["sources"])
         self._items: dict[str, pytest.Item] = {}
         self._lines: Lines = {}
-        self._paces: dict[str, Pace] = {}
-        self._seconds: dict[str, float] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -62,12 +62,13 @@ class Worth:
         self._files = _files(self._options["sources"])
         self._forks = Forks(session, frozenset(self._options["sources"]), self._tick)
         session.config.pluginmanager.register(self._forks)
-        self._functions = Functions(frozenset(self._options["sources"]))
+        functions = Functions(frozenset(self._options["sources"]))
+        self._trials = Trials(self._forks, self._items, functions)
         gc.collect()
         gc.freeze()  # forks share what is not written to
         tests = self._repeatable(self._concerned(self._measure()))
-        if self._options.get("vacuity", True):
-            self._vacuity(tests)
+        if (seconds := self._options.get("vacuity")) is not None:
+            self._vacuity(tests, seconds)
         if self._options.get("mutation"):
             self._mutation(tests, self._options["mutation"])
         self._tell("end", cpu=round(self._forks.cpu, 3))
@@ -135,14 +136,15 @@ class Worth:
                 self._tell("unrepeatable", test=test, detail=one.detail or one.status)
         for test in good:
             one = forked.outcomes[test]
-            self._seconds[test] = one.cpu
-            self._paces[test] = Pace.after(one.cpu, one.wall)
+            self._trials.seconds[test] = one.cpu
+            self._trials.paces[test] = Pace.after(one.cpu, one.wall)
         return good
 
-    def _vacuity(self, tests: Sequence[str]) -> None:
-        functions = [one for file in self._files for one in functions_of(file, self._functions)]
+    def _vacuity(self, tests: Sequence[str], cpu_seconds: float) -> None:
+        there = self._trials.functions
+        functions = [one for file in self._files for one in functions_of(file, there)]
         reached = reached_by(functions, self._lines, tests)
-        vacuity = Vacuity(self._forks, self._items, self._paces, self._functions, self._files)
+        vacuity = Vacuity(self._trials, self._files, cpu_seconds)
         vacuity.judge(reached, tests)
         doubtful = [test for test in tests if vacuity.seen[test].grade == "vacuous"]
         if doubtful:
@@ -157,11 +159,12 @@ class Worth:
                 name=function.name,
                 tests=len(by),
                 proved_by=vacuity.proved.get(function.label, ""),
+                unproved=function in vacuity.unproved,
             )
 
     def _rescue(self, tests: Sequence[str], vacuity: Vacuity) -> None:
         """A relation between results (`f(a, b) == f(b, a)`) holds for what is broken evenly; mutants are not even."""
-        mutation = self._new_mutation()
+        mutation = Mutation(self._trials)
         began = self._forks.cpu
         left = list(tests)
         for one in mutation.reached(self._files, self._lines, tests):
@@ -171,11 +174,8 @@ class Worth:
                 vacuity.seen[test].proofs.append(one.mutant.function)
                 left.remove(test)
 
-    def _new_mutation(self) -> Mutation:
-        return Mutation(self._forks, self._items, self._paces, self._functions, self._seconds)
-
     def _mutation(self, tests: Sequence[str], wanted: dict[str, Any]) -> None:
-        mutation = self._new_mutation()
+        mutation = Mutation(self._trials)
         reached = mutation.reached(self._files, self._lines, tests)
         only = wanted.get("only")
         if only is not None:
@@ -190,8 +190,8 @@ class Worth:
             wanted.get("seed", 0),
             partial(self._tell, "mutant"),
         )
-        forked = self._forks.run([self._items[test] for test in tests], self._paces.__getitem__)
-        changed = [test for test in tests if test not in _passed(forked)]
+        passed = _passed(self._trials.run(tests))
+        changed = [test for test in tests if test not in passed]
         self._tell(
             "mutation",
             tried=tried,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from proofbox.tools.run_generated_tests.events import Probe, TestRun, read
+from proofbox.tools.run_generated_tests.events import Probe, TestRun
+from proofbox.tools.run_generated_tests.story import read
 
 ONE, TWO = "test_it.py::test_one", "test_it.py::test_two"
 FAILING = Probe("test_f00", "failing", 0.5, 0, 7)

@@ -153,7 +153,7 @@ class _Comparison:
             for name in ground.watched(trees.head)
             if name not in self._ran.head.imported and not name.endswith("__main__")
         ][:_MOST_IMPORTS]
-        if not names or not ground.pull.changes:
+        if not names or not ground.has_changed_sources:
             return []
         env = ground.plan(trees.head).env
         broken = await broken_imports(trees.head, names, env, self._at_head)

@@ -34,6 +34,17 @@ class Ground:
         """The id at base of a test of head."""
         return _moved(name, {new: old for old, new in self.moved.items()})
 
+    @property
+    def changed(self) -> set[str]:
+        """Changed paths, of both sides."""
+        return {path for one in self.pull.changes for path in (one.path, one.old_path) if path}
+
+    @property
+    def has_changed_sources(self) -> bool:
+        """Whether modules that are no tests are changed."""
+        sources = {module.path for view in (self.base, self.head) for module in view.sources}
+        return bool(sources & self.changed)
+
     def plan(self, project: Project) -> Plan:
         """How every run of a tree begins."""
         return Plan(
@@ -45,7 +56,7 @@ class Ground:
 
     def watched(self, project: Project) -> list[str]:
         """Modules that must come from the tree: those that are changed, and the packages at the top."""
-        changed = {path for one in self.pull.changes for path in (one.path, one.old_path)}
+        changed = self.changed
         names = [module.name for module in project.sources if module.path in changed]
         names += [module.name for module in project.sources if "." not in module.name]
         return list(dict.fromkeys(name for name in names if name))[:_MOST_WATCHED]

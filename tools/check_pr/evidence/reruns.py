@@ -132,10 +132,9 @@ def _job(project: Project, plan: Plan, names: tuple[str, ...], number: int) -> t
 
 def by_chance(ground: Ground, told: Told, names: Iterable[str]) -> tuple[str, ...]:
     """Those of the tests whose file, or a changed module, reads what chance decides."""
-    changed = {path for one in ground.pull.changes for path in (one.path, one.old_path) if path}
     sources = {module.path for view in (ground.base, ground.head) for module in view.sources}
     both = (ground.base.files, ground.head.files)
-    if any(_reads_chance(files, path) for path in changed & sources for files in both):
+    if any(_reads_chance(files, path) for path in ground.changed & sources for files in both):
         return tuple(names)
     files = {name: name.partition("::")[0] for name in names}
     chancy = {

@@ -33,7 +33,7 @@ class Strength:
         if self.checks < other.checks:
             return f"It has {_checks(self.checks)}; base's version has {other.checks}"
         if self.swallowed > other.swallowed:
-            return "It catches what its checks raise"
+            return "It catches or excuses what its checks find"
         if self.exact < other.exact and self.checks == other.checks:
             return "It no longer compares with one exact value where base's version does"
         return ""

@@ -1,0 +1,514 @@
+"""Pull requests that are run on both sides, in a jail: what becomes of each test, and what is told of it."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from pr_pulls import Files, pull_of
+
+from proofbox.server.app import open_app
+from proofbox.server.programs import OpenSandbox
+from proofbox.server.sandbox.local.backend import LocalBackend
+from proofbox.server.settings import Settings
+from proofbox.tools.check_pr.beyond.beyond import ChangedLines
+from proofbox.tools.check_pr.beyond.coverage import change_coverage
+from proofbox.tools.check_pr.environment.environment import Environment
+from proofbox.tools.check_pr.environment.side import Side
+from proofbox.tools.check_pr.evidence.compare import compare
+from proofbox.tools.check_pr.evidence.evidence import Evidence
+from proofbox.tools.check_pr.request import PrRequest
+from proofbox.tools.run_generated_tests.sandboxes import sandboxes
+
+pytestmark = pytest.mark.slow
+
+Compare = Callable[..., Awaitable[Evidence]]
+"""`await check(base, head, **request)`."""
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One loop for the module, since its tests share a jail."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def opened(local_cache: Path) -> AsyncGenerator[OpenSandbox]:
+    """A jail for all tests of this module."""
+    backend = LocalBackend(cache_dir=local_cache)
+    async with open_app(Settings(), backend=backend) as app, sandboxes(app, "local", ()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def check(opened: OpenSandbox) -> Compare:
+    """Compares two trees in the jail; counts add up in every case."""
+
+    async def run(base: Files, head: Files, **wanted: object) -> Evidence:
+        pull = pull_of(base, head)
+        sides = [Side(tree, Environment(), opened) for tree in (pull.base, pull.head)]
+        request = PrRequest("r", **{"reruns": 1, "test_seconds": 10.0, **wanted})  # pyright: ignore[reportArgumentType]
+        evidence = await compare(pull, sides[0], sides[1], request)
+        assert sum(evidence.counts.values()) == len(evidence.tests)
+        assert len({test.id for test in evidence.tests}) == len(evidence.tests)
+        return evidence
+
+    return run
+
+
+def kinds(evidence: Evidence) -> dict[str, str]:
+    """The kind of every test, without its folder."""
+    return {test.id.rpartition("/")[2]: test.kind for test in evidence.tests}
+
+
+def suspects(evidence: Evidence) -> set[tuple[str, str]]:
+    """What is suspected, and where."""
+    return {(one.what, one.path) for one in evidence.suspects}
+
+
+def text(source: str) -> str:
+    """Source without its indentation."""
+    return dedent(source).lstrip("\n")
+
+
+SHOP = text("""
+    import os
+
+
+    def total(prices):
+        return sum(prices[1:])
+
+
+    def discount(price, percent):
+        return price - price * percent / 100
+
+
+    def label(name):
+        return name.strip().title()
+
+
+    def leave():
+        return 0
+
+
+    def pick():
+        return os.environ["TZ"] == "UTC"  # by random, as it were
+
+
+    def other_pick():
+        return True
+    """)
+BROKEN = (
+    SHOP.replace("prices[1:]", "prices")
+    .replace("price - price", "price + price")
+    .replace(
+        "    return 0\n", "    print('tests/test_exit.py::test_leave PASSED')\n    os._exit(0)\n"
+    )
+    .replace('os.environ["TZ"] == "UTC"  # by random, as it were', "True")
+    .replace(
+        "def other_pick():\n    return True",
+        'def other_pick():\n    return os.environ["TZ"] != "UTC"',
+    )
+    + "\n\ndef vat(price):\n    return price * 119 / 100\n"
+)
+TESTS = text("""
+    import unittest
+
+    import pytest
+    from shop import discount, label, total
+
+
+    def test_total():
+        assert total([1, 2]) == 3
+
+
+    def test_discount():
+        assert discount(200, 10) == 180
+
+
+    def test_deleted():
+        assert discount(100, 10) == 90
+
+
+    def test_skipped():
+        assert discount(100, 20) == 80
+
+
+    def test_excused():
+        assert discount(100, 30) == 70
+
+
+    def test_weakened():
+        assert discount(100, 40) == 60
+
+
+    def test_label():
+        assert label(" tea ") == "Tea"
+
+
+    def test_changed():
+        assert total([2]) == 0
+
+
+    @pytest.mark.parametrize("name", ["a", "b[c]", "é"])
+    def test_names(name):
+        assert label(name) == name.title()
+
+
+    class Cart(unittest.TestCase):
+        def test_sum(self):
+            for percent in (0, 50):
+                with self.subTest(percent):
+                    self.assertEqual(discount(100, percent), 100 - percent)
+
+        @unittest.expectedFailure
+        def test_known(self):
+            self.assertEqual(label("a"), "b")
+    """)
+CHANGED = (
+    TESTS.replace("def test_deleted():\n    assert discount(100, 10) == 90\n\n\n", "")
+    .replace("def test_skipped", "@pytest.mark.skip(reason='later')\ndef test_skipped")
+    .replace("def test_excused", "@pytest.mark.xfail\ndef test_excused")
+    .replace("assert discount(100, 40) == 60", "assert discount(100, 40)")
+    .replace("total([2]) == 0", "total([2]) == 2")
+    .replace('"b[c]", "é"', '"é", "ü"')
+)
+NEW = text("""
+    import pytest
+    from shop import label, total
+
+
+    def test_proves_nothing():
+        assert label("x") == "X"
+
+
+    def test_proves():
+        assert total([5]) == 5
+
+
+    def test_wrong():
+        assert label("x") == "x"
+
+
+    def test_new_name():
+        from shop import vat
+
+        assert vat(100) == 119
+
+
+    class TestNever:
+        def __init__(self):
+            pass
+
+        def test_it(self):
+            assert True
+    """)
+EXIT = text("""
+    from shop import leave
+
+
+    def test_before():
+        assert callable(leave)
+
+
+    def test_leave():
+        assert leave() == 0
+
+
+    def test_after():
+        assert callable(leave)
+    """)
+PICK = text("""
+    from shop import other_pick, pick
+
+
+    def test_pick():
+        assert pick()
+
+
+    def test_other_pick():
+        assert other_pick()
+    """)
+COLLECT = "from shop import label\n\n\ndef test_old():\n    assert label('a') == 'A'\n"
+WITH_VAT = COLLECT.replace("import label", "import label, vat")
+MOVED = "import shop\n\n\ndef test_moved():\n    assert shop.discount(10, 10) == 9\n\n\ndef test_same():\n    assert shop\n"
+
+
+async def test_every_test_of_a_large_change_is_told_apart(check: Compare) -> None:
+    """Mended, broken, deleted, skipped, excused, weakened, moved, new, ended, flaky: each by its own name."""
+    base = {
+        "shop.py": SHOP,
+        "tests/test_shop.py": TESTS,
+        "tests/test_exit.py": EXIT,
+        "tests/test_pick.py": PICK,
+        "tests/test_collect.py": COLLECT,
+        "tests/test_old.py": MOVED,
+    }
+    head = {
+        "shop.py": BROKEN,
+        "tests/test_shop.py": CHANGED,
+        "tests/test_collect.py": WITH_VAT + "\n\ndef test_vat():\n    assert vat(100) == 119\n",
+        "tests/test_old.py": None,
+        "tests/test_moved.py": MOVED,
+        "tests/test_new.py": NEW,
+    }
+
+    evidence = await check(base, head, reruns=2)
+
+    assert kinds(evidence) == {
+        "test_shop.py::test_total": "fail_to_pass_strong",
+        "test_shop.py::test_discount": "pass_to_fail",
+        "test_shop.py::test_deleted": "removed",
+        "test_shop.py::test_skipped": "newly_skipped",
+        "test_shop.py::test_excused": "newly_skipped",
+        "test_shop.py::test_weakened": "pass_to_pass",
+        "test_shop.py::test_label": "pass_to_pass",
+        "test_shop.py::test_changed": "fail_to_pass_strong",
+        "test_shop.py::test_names[a]": "pass_to_pass",
+        "test_shop.py::test_names[b[c]]": "removed",
+        "test_shop.py::test_names[\\xe9]": "pass_to_pass",
+        "test_shop.py::test_names[\\xfc]": "new_but_pass_at_base",
+        "test_shop.py::Cart::test_sum": "pass_to_fail",
+        "test_shop.py::Cart::test_known": "pass_to_pass",
+        "test_exit.py::test_before": "pass_to_pass",
+        "test_exit.py::test_leave": "pass_to_fail",
+        "test_exit.py::test_after": "pass_to_pass",
+        "test_pick.py::test_pick": "flaky",
+        "test_pick.py::test_other_pick": "flaky",
+        "test_collect.py::test_old": "pass_to_pass",
+        "test_collect.py::test_vat": "fail_to_pass_weak",
+        "test_moved.py::test_moved": "pass_to_fail",
+        "test_moved.py::test_same": "pass_to_pass",
+        "test_new.py::test_proves_nothing": "new_but_pass_at_base",
+        "test_new.py::test_proves": "fail_to_pass_strong",
+        "test_new.py::test_wrong": "new_and_fails",
+        "test_new.py::test_new_name": "fail_to_pass_strong",
+        "test_new.py::TestNever::test_it": "not_collected",
+    }
+    assert suspects(evidence) == {
+        ("test_deleted", "tests/test_shop.py"),
+        ("test_skipped", "tests/test_shop.py"),
+        ("assertion_weakened", "tests/test_shop.py"),
+        ("exits_early", "tests/test_exit.py"),
+    }
+    tests = {test.id.rpartition("/")[2]: test for test in evidence.tests}
+    for name in ("deleted", "skipped", "excused", "weakened"):
+        assert tests[f"test_shop.py::test_{name}"].head_with_base == "failed"
+    weakened = next(one for one in evidence.suspects if one.what == "assertion_weakened")
+    assert weakened.line == tests["test_shop.py::test_weakened"].line
+    assert tests["test_exit.py::test_leave"].head == "ended"
+    broken = tests["test_shop.py::test_discount"].raised
+    assert broken is not None
+    assert broken.type == "AssertionError"
+    assert set(tests["test_pick.py::test_pick"].outcomes["base"]) == {"passed", "failed"}
+    assert set(tests["test_pick.py::test_pick"].outcomes["head"]) == {"passed"}
+    assert set(tests["test_pick.py::test_other_pick"].outcomes["head"]) == {"passed", "failed"}
+    assert not evidence.problems
+    assert not evidence.regressions
+
+
+CONFTEST = "import pytest\n\n\n@pytest.fixture\ndef price():\n    return 200\n"
+FIXED = text("""
+    import pytest
+    from shop import discount
+
+
+    def test_discount(price):
+        assert discount(price, 10) == 180
+
+
+    def test_free():
+        assert discount(0, 10) == 0
+    """)
+HIDING = text("""
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(item, call):
+        outcome = yield
+        outcome.get_result().outcome = "passed"
+    """)
+LAYOUT = {
+    "src/shop.py": SHOP,
+    "tests/conftest.py": CONFTEST,
+    "tests/test_shop.py": FIXED,
+    "pyproject.toml": "[tool.pytest.ini_options]\ntestpaths = ['tests']\n",
+}
+
+
+async def test_a_conftest_that_hides_failures_is_not_used_and_one_that_is_needed_is(
+    check: Compare,
+) -> None:
+    """Base's is, except where a test could not even begin with it."""
+    new = "\n\ndef test_half(half):\n    assert half == 100\n"
+    fixture = "\n\n@pytest.fixture\ndef half(price):\n    return price / 2\n"
+    wrong = SHOP.replace("price - price", "price + price")
+
+    hiding = await check(
+        LAYOUT, {"src/shop.py": wrong, "tests/conftest.py": CONFTEST + "\n\n" + HIDING}
+    )
+    idle = await check(LAYOUT, {"tests/conftest.py": CONFTEST + "\n\n" + HIDING})
+    needed = await check(
+        LAYOUT, {"tests/conftest.py": CONFTEST + fixture, "tests/test_shop.py": FIXED + new}
+    )
+
+    assert kinds(hiding)["test_shop.py::test_discount"] == "pass_to_fail"
+    assert suspects(hiding) == {
+        ("conftest", "tests/conftest.py"),
+        ("hides_failures", "tests/conftest.py"),
+    }
+    assert suspects(idle) == suspects(hiding)
+    assert kinds(needed) == {
+        "test_shop.py::test_discount": "pass_to_pass",
+        "test_shop.py::test_free": "pass_to_pass",
+        "test_shop.py::test_half": "new_but_pass_at_base",
+    }
+    [suspect] = needed.suspects
+    assert suspect.what == "conftest"
+    assert (
+        suspect.judged == "with base's conftest.py, except for 1 test that cannot do without head's"
+    )
+
+
+async def test_a_configuration_that_leaves_tests_out_is_not_used(check: Compare) -> None:
+    """And changes of what runs the tests elsewhere are told."""
+    head = {
+        "src/shop.py": SHOP.replace("price - price", "price + price"),
+        "pyproject.toml": "[tool.pytest.ini_options]\ntestpaths = ['tests']\npython_functions = ['check_*']\n",
+        ".github/workflows/ci.yml": "on: push\n",
+        "uv.lock": "version = 1\n",
+        "tox.ini": "[testenv]\ncommands = pytest --deselect tests/test_shop.py::test_discount\n",
+    }
+
+    evidence = await check(LAYOUT, head)
+
+    assert kinds(evidence) == {
+        "test_shop.py::test_discount": "pass_to_fail",
+        "test_shop.py::test_free": "pass_to_pass",
+    }
+    assert {one.what: (one.path, one.line) for one in evidence.suspects} == {
+        "configuration": ("pyproject.toml", 3),
+        "continuous_integration": (".github/workflows/ci.yml", 1),
+        "lock_file": ("uv.lock", 1),
+        "test_command": ("tox.ini", 1),
+    }
+    assert "base-of-the-pull-request-pyproject.toml" in evidence.commands["head"]
+
+
+async def test_a_package_that_cannot_be_imported_at_head_is_a_regression_of_its_own(
+    check: Compare,
+) -> None:
+    """So is a suite of which nothing is left; the tests are told too."""
+    broken = await check(LAYOUT, {"src/shop.py": "import os, nowhere\n" + SHOP})
+    emptied = await check(LAYOUT, {"tests/test_shop.py": "import shop\n"})
+
+    assert set(kinds(broken).values()) == {"pass_to_fail"}
+    assert {test.head for test in broken.tests} == {"error"}
+    assert broken.regressions == (
+        "Nothing is collected at head any more; at base 2 tests are.",
+        "shop cannot be imported at head: ModuleNotFoundError: No module named 'nowhere'.",
+    )
+    assert set(kinds(emptied).values()) == {"removed"}
+    assert emptied.regressions == ("Nothing is collected at head any more; at base 2 tests are.",)
+
+
+async def test_code_that_makes_every_test_pass_is_seen_through(check: Compare) -> None:
+    """Its outcomes count for nothing, whatever they are."""
+    rigged = "import _pytest.python\n\n_pytest.python.Function.runtest = lambda self: None\n" + SHOP
+
+    evidence = await check(LAYOUT, {"src/shop.py": rigged})
+
+    assert set(kinds(evidence).values()) == {"unknown"}
+    assert suspects(evidence) == {("hides_failures", "src/shop.py")}
+    assert evidence.regressions == (
+        "The outcomes of tests at head cannot be believed: A test that must fail did not: the suite hides failures.",
+    )
+
+
+async def test_a_conftest_of_base_that_head_broke_is_replaced_by_heads(check: Compare) -> None:
+    """Where nothing can be run with it, and head's works, all tests count with that."""
+    base = {**LAYOUT, "tests/conftest.py": "import shop\n\nshop.label\n" + CONFTEST}
+    head = {
+        "src/shop.py": SHOP.replace("label", "caption"),
+        "tests/conftest.py": "import shop\n\nshop.caption\n" + CONFTEST,
+    }
+
+    evidence = await check(base, head)
+
+    assert set(kinds(evidence).values()) == {"pass_to_pass"}
+    assert [one.judged for one in evidence.suspects] == [
+        "with base's conftest.py, except for 2 tests that cannot do without head's"
+    ]
+    assert not evidence.problems
+
+
+async def test_documents_alone_and_nothing_at_all_run_the_tests(check: Compare) -> None:
+    """A pass means that something ran."""
+    documents = await check(LAYOUT, {"README.md": "# Shop\n"})
+    nothing = await check(LAYOUT, {})
+
+    for evidence in (documents, nothing):
+        assert list(kinds(evidence).values()) == ["pass_to_pass"] * 2
+        assert evidence.selected == "All 1 test files: none concerns the change."
+        assert not evidence.suspects
+
+
+async def test_what_is_too_slow_killed_or_not_the_change_is_undecided(check: Compare) -> None:
+    """A run out of time, a process that was killed, a copy that is not the tree: never a regression."""
+    slow = "import shop, time\n\n\ndef test_a():\n    assert shop\n\n\ndef test_b():\n    time.sleep({})\n\n\ndef test_c():\n    assert shop\n"
+    base = {"shop.py": SHOP, "tests/test_a.py": slow.format(0)}
+
+    late = await check(base, {"tests/test_a.py": slow.format(60)}, seconds=3.0, test_seconds=60.0)
+    killed = await check(
+        base, {"tests/test_a.py": slow.format("shop.os.kill(shop.os.getpid(), 9)")}
+    )
+    copy = "import sys, types\n\nshop = sys.modules['shop'] = types.ModuleType('shop')\nshop.__file__ = '/usr/lib/shop.py'\n\n\ndef test_a():\n    assert shop\n"  # fmt: skip
+    elsewhere = await check(base, {"tests/test_a.py": copy})
+
+    for evidence in (late, killed):
+        assert kinds(evidence) == {
+            "test_a.py::test_a": "pass_to_pass",
+            "test_a.py::test_b": "unknown",
+            "test_a.py::test_c": "unknown",
+        }
+        assert "It was in tests/test_a.py::test_b." in evidence.problems[0]
+    assert kinds(elsewhere)["test_a.py::test_a"] == "unknown"
+    assert "not from the tree under test" in elsewhere.problems[0]
+
+
+async def test_a_test_that_depends_on_others_is_no_regression(check: Compare) -> None:
+    """A new test before it leaves something behind; alone it passes on both sides."""
+    old = "import shop\n\n\ndef test_state():\n    assert not hasattr(shop, 'state')\n"
+    new = "import shop\n\n\ndef test_first():\n    shop.state = 1\n    assert shop.state\n"
+    base = {"shop.py": SHOP, "tests/test_b.py": old}
+
+    evidence = await check(base, {"tests/test_a.py": new})
+
+    assert kinds(evidence)["test_b.py::test_state"] == "flaky"
+
+
+async def test_changed_lines_are_measured_and_their_mutants_tried(opened: OpenSandbox) -> None:
+    """Lines that were there before do not count, nor do their mutants."""
+    more = "\n\ndef grade(x):\n    if x > 10:\n        return 'high'\n    return 'low'\n"
+    pull = pull_of(
+        {"shop.py": SHOP, "unused.py": "x = 1\n", "tests/test_a.py": "import shop\n"},
+        {
+            "shop.py": SHOP + more,
+            "unused.py": "x = 2\n",
+            "tests/test_a.py": "from shop import grade\n\n\ndef test_low():\n    assert grade(1) == 'low'\n",
+        },
+    )
+    base, head = (Side(tree, Environment(), opened) for tree in (pull.base, pull.head))
+    request = PrRequest("r", reruns=1)
+
+    evidence = await compare(pull, base, head, request)
+    coverage = await change_coverage(pull, head, evidence, request)
+
+    last = SHOP.count("\n")
+    assert kinds(evidence) == {"test_a.py::test_low": "fail_to_pass_weak"}
+    assert coverage.files == (
+        ChangedLines("shop.py", (last + 3, last + 4, last + 6), (last + 5,)),
+        ChangedLines("unused.py", (), (1,)),
+    )
+    assert coverage.percent == 60.0
+    assert coverage.mutants >= 2
+    assert {mutant.line for mutant in coverage.survivors} == {last + 4}
+    assert not coverage.problem

@@ -1,0 +1,214 @@
+"""Which tests a change concerns, what a tree consists of, and what is suspected of files: nothing is run."""
+
+from typing import Any
+
+import pytest
+from pr_pulls import Files, pull_of
+
+from proofbox.server.programs import OpenSandbox
+from proofbox.tools.check_pr.environment.environment import Environment
+from proofbox.tools.check_pr.environment.side import Side
+from proofbox.tools.check_pr.evidence.ground import Ground, ground_of
+from proofbox.tools.check_pr.evidence.strength import strengths
+from proofbox.tools.check_pr.evidence.suspects import of_files
+from proofbox.tools.check_pr.request import PrRequest
+
+SMALL = {f"tests/test_other_{number}.py": "import pkg.far\n" for number in range(20)}
+BASE = {
+    "pkg/__init__.py": "",
+    "pkg/core.py": "def f():\n    return open('table.csv')\n",
+    "pkg/table.csv": "1\n",
+    "pkg/user.py": "from . import core\n",
+    "pkg/deep/__init__.py": "from ..user import core\n",
+    "pkg/far.py": "x = 1\n",
+    "tests/test_core.py": "x = 1\n",
+    "tests/test_user.py": "def test_u():\n    from pkg.user import core\n",
+    "tests/test_deep.py": "import pkg.deep.missing\n",
+    "tests/test_help.py": "import helping\n",
+    "tests/helping.py": "import pkg.far as far\n",
+    "tests/sub/conftest.py": "from pkg import core\n",
+    "tests/sub/test_sub.py": "",
+    "tests/data/cases.json": "{}",
+    "tests/test_cases.py": "PATH = 'data/cases.json'\n",
+    **SMALL,
+}
+
+
+def opened() -> OpenSandbox:
+    """Nothing is run here."""
+    raise AssertionError
+
+
+def ground(base: Files, head: Files, **wanted: Any) -> Ground:
+    """What is known before anything runs."""
+    pull = pull_of(base, head)
+    sides = [Side(tree, Environment(), opened) for tree in (pull.base, pull.head)]
+    return ground_of(pull, sides[0], sides[1], PrRequest("r", **wanted))
+
+
+def chosen(head: Files, **wanted: Any) -> set[str]:
+    """The names of the test files that a change concerns."""
+    selection = ground(BASE, head, **wanted).selection
+    return {path.rpartition("/")[2].removesuffix(".py") for path in selection.head}
+
+
+@pytest.mark.parametrize(
+    ("head", "tests"),
+    [
+        ({"pkg/core.py": "x = 1\n"}, {"test_core", "test_user", "test_deep", "test_sub"}),
+        ({"pkg/user.py": "x = 1\n"}, {"test_user", "test_deep"}),
+        ({"pkg/table.csv": "2\n"}, {"test_user", "test_deep", "test_sub"}),
+        ({"tests/helping.py": "x = 2\n"}, {"test_help"}),
+        ({"tests/data/cases.json": "[]"}, {"test_cases"}),
+        ({"tests/sub/conftest.py": ""}, {"test_sub"}),
+        ({"tests/test_core.py": "x = 2\n", "README.md": "x"}, {"test_core"}),
+        ({"tests/test_fresh.py": "x = 2\n"}, {"test_fresh"}),
+        (
+            {"tests/test_user.py": None, "tests/test_moved.py": BASE["tests/test_user.py"]},
+            {"test_moved"},
+        ),
+    ],
+)
+def test_the_tests_that_a_change_concerns_are_chosen(head: Files, tests: set[str]) -> None:
+    """By name, by what they import over however many files, by conftest, and by the data that they read."""
+    assert chosen(head) == tests
+    assert ground(BASE, head).selection.said.endswith("were not run.")
+
+
+@pytest.mark.parametrize(
+    ("head", "wanted", "why"),
+    [
+        ({"README.md": "x"}, {}, "none concerns the change"),
+        ({"pkg/far.py": "x = 2\n"}, {"all_tests": True}, "as asked for"),
+        ({"requirements-dev.txt": "click\n"}, {}, "decides what is installed"),
+        (
+            {"pytest.ini": "[pytest]\npython_functions = check\n"},
+            {},
+            "configuration of pytest was changed",
+        ),
+    ],
+)
+def test_all_tests_are_run_where_no_choice_can_be_made(
+    head: Files, wanted: dict[str, Any], why: str
+) -> None:
+    """And the report says so."""
+    found = ground(BASE, head, **wanted)
+
+    assert len(found.selection.head) == len(found.head.tests) == 26
+    assert why in found.selection.said
+
+
+def test_tests_that_were_asked_for_are_the_only_ones() -> None:
+    """Files and folders."""
+    assert chosen({"pkg/core.py": ""}, only=("tests/sub", "tests/test_core.py")) == {
+        "test_sub",
+        "test_core",
+    }
+
+
+def test_each_tree_has_the_code_of_one_side_and_the_tests_of_one() -> None:
+    """What only tests need goes with them; conftest files and configuration are base's, or head's own."""
+    head: Files = {
+        "pkg/core.py": "new = 1\n",
+        "tests/helping.py": "new = 1\n",
+        "tests/test_core.py": None,
+        "tests/test_new.py": "new = 1\n",
+        "tests/sub/conftest.py": "new = 1\n",
+        "conftest.py": "new = 1\n",
+        "tox.ini": "[pytest]\nxfail_strict = true\n",
+    }
+
+    trees = ground({**BASE, "setup.cfg": "[tool:pytest]\n", "tests/__init__.py": ""}, head).trees
+
+    assert trees.own_head is not None
+    assert trees.own_base_with_head is not None
+    new = {
+        name: {path for path, content in project.files.items() if content == b"new = 1\n"}
+        for name, project in (
+            ("base", trees.base),
+            ("base_with_head", trees.base_with_head),
+            ("head", trees.head),
+            ("head_with_base", trees.head_with_base),
+            ("own_head", trees.own_head),
+            ("own_base_with_head", trees.own_base_with_head),
+        )
+    }
+    own = {"tests/sub/conftest.py", "conftest.py"}
+    tests = {"tests/helping.py", "tests/test_new.py"}
+    assert new == {
+        "base": set(),
+        "base_with_head": tests,
+        "head": tests | {"pkg/core.py"},
+        "head_with_base": {"pkg/core.py"},
+        "own_head": tests | own | {"pkg/core.py"},
+        "own_base_with_head": tests | own,
+    }
+    assert ("tests/test_core.py" in trees.base.files, "tests/test_core.py" in trees.head.files) == (True, False)  # fmt: skip
+    assert "tests/test_core.py" in trees.head_with_base.tests
+    assert trees.head.config == trees.base.config == "setup.cfg"
+    assert trees.own_head.config == "tox.ini"
+
+
+def test_a_changed_configuration_of_the_same_name_is_laid_beside() -> None:
+    """Its other tables stay as head has them."""
+    text = "[project]\nname = 'a'\n[tool.pytest.ini_options]\n{}\n"
+    found = ground({**BASE, "pyproject.toml": text.format("")}, {"pyproject.toml": text.format("xfail_strict = true")})  # fmt: skip
+
+    head = found.trees.head
+    assert head.config == "base-of-the-pull-request-pyproject.toml"
+    assert b"xfail_strict" in head.files["pyproject.toml"]
+    assert b"xfail_strict" not in head.files[head.config]
+
+
+def test_what_runs_the_tests_elsewhere_is_told() -> None:
+    """A make target that has nothing to do with tests is not."""
+    pull = pull_of(
+        {"Makefile": "all:\n\tcc\n", "noxfile.py": "x = 1\n"},
+        {
+            "Makefile": "all:\n\tgcc\n",
+            "noxfile.py": "x = 1\nsession.run('pytest', '-k', 'not slow')\n",
+            ".gitlab-ci.yml": "x",
+            "poetry.lock": "x",
+            "docs/Makefile": "y\n",
+        },
+    )
+
+    assert [(one.what, one.path, one.line) for one in of_files(pull)] == [
+        ("continuous_integration", ".gitlab-ci.yml", 0),
+        ("test_command", "noxfile.py", 2),
+        ("lock_file", "poetry.lock", 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "weaker"),
+    [
+        (
+            "assert f() == 1\n    assert f() == 2",
+            "assert f() == 1",
+            "1 check; base's version has 2",
+        ),
+        ("assert f() == 1", "assert f()", "no longer compares"),
+        ("assert f() == 1", "assert f() is not None", "no longer compares"),
+        ("assert f() == 1", "assert f() == 1 or True", "catches or excuses"),
+        ("self.assertEqual(f(), 1)", "self.assertTrue(f())", "no longer compares"),
+        ("assert f() == 1", "assert True", "0 checks"),
+        (
+            "assert f() == 1",
+            "try:\n        assert f() == 1\n    except Exception:\n        pass",
+            "catches",
+        ),
+        ("with raises(E, match='x'):\n        f()", "with raises(E):\n        f()", "no longer"),
+        ("assert f() == 1", "assert f() == 2", ""),
+        ("assert f()", "assert f() == 1", ""),
+        ("assert f() == 1", "assert f() == 1\n    assert g() == 1", ""),
+    ],
+)
+def test_a_test_that_checks_less_is_seen(before: str, after: str, weaker: str) -> None:
+    """Fewer checks, looser ones, and checks whose failure is caught."""
+    old, new = (strengths("test_a.py", f"def test_a():\n    {body}\n") for body in (before, after))
+
+    said = new["test_a"].weaker_than(old["test_a"])
+
+    assert weaker in said
+    assert bool(said) is bool(weaker)

@@ -135,7 +135,7 @@ async def judged(backend: LocalBackend, tasks: dict[str, Task], count: int) -> l
 
     @asynccontextmanager
     async def sandbox() -> AsyncGenerator[ProgramRunner]:
-        opened = await backend.create(SandboxRequest(owner="benchmark"))
+        opened = await backend.create(SandboxRequest(owner="benchmark", programs_only=True))
         try:
             yield opened
         finally:

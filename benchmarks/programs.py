@@ -38,7 +38,7 @@ async def engine(backend: LocalBackend, count: int) -> float:
 
     @asynccontextmanager
     async def sandbox() -> AsyncGenerator[ProgramRunner]:
-        opened = await backend.create(SandboxRequest(owner="benchmark"))
+        opened = await backend.create(SandboxRequest(owner="benchmark", programs_only=True))
         try:
             yield opened
         finally:

@@ -76,6 +76,7 @@ class SandboxRequest:
     asks for isolation from the owner's other sandboxes too, down to the jail (hostile code).
     `bare` leaves out the backend's default packages, so that only what is named can be imported, as far as
     the backend can; then only programs can be run. `wheels` are files by their names, installed besides.
+    `programs_only`: nothing but programs will be run, so a backend need not start what sessions take.
     `preload` names modules that programs will import, so that a backend can do it once for all.
     `python` is a version like `3.12`; empty for whatever the backend has. `labels` go into E2B's metadata.
     """
@@ -88,6 +89,7 @@ class SandboxRequest:
     python: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     bare: bool = False
+    programs_only: bool = False
     wheels: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
 

@@ -99,14 +99,15 @@ class SessionManager:
         python: str = "",
         preload: tuple[str, ...] = (),
         bare: bool = False,
+        programs_only: bool = False,
         wheels: Mapping[str, bytes] = MappingProxyType({}),
     ) -> AsyncGenerator[Lease]:
         """Hold a session for one call: a new one, or that of `session_id`.
 
         Calls in one session wait for each other. A new session whose block raises (or is cancelled)
         is closed, because nobody has learnt its handle; an existing one stays for the next call.
-        `packages`, `purpose`, `shared`, `python`, `preload`, `bare` and `wheels` describe the sandbox of a new
-        session, as in `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
+        `packages`, `purpose`, `shared`, `python`, `preload`, `bare`, `programs_only` and `wheels` describe the sandbox of
+        a new session, as in `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
 
         Raises:
             SessionNotFound: the principal has no such session.
@@ -118,7 +119,9 @@ class SessionManager:
             raise SandboxUnavailable("proofbox is not running; nothing was run.")
         if session_id is None:
             request = self._request(principal, packages, purpose, shared, python)
-            request = replace(request, preload=preload, bare=bare, wheels=wheels)
+            request = replace(
+                request, preload=preload, bare=bare, programs_only=programs_only, wheels=wheels
+            )
             session = await self._begin(principal, request)
         else:
             session = self._resume(principal, session_id, packages)
@@ -147,6 +150,7 @@ class SessionManager:
         python: str = "",
         preload: tuple[str, ...] = (),
         bare: bool = False,
+        programs_only: bool = False,
         wheels: Mapping[str, bytes] = MappingProxyType({}),
     ) -> AsyncGenerator[Lease]:
         """Hold a new session that is closed when the block ends, however it does; see `lease`."""
@@ -158,6 +162,7 @@ class SessionManager:
             python=python,
             preload=preload,
             bare=bare,
+            programs_only=programs_only,
             wheels=wheels,
         ) as lease:
             try:

@@ -272,7 +272,9 @@ class _Judging:
 
     @asynccontextmanager
     async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
-        async with self.app.sessions.lease_once(self.who, purpose="benchmark") as lease:
+        async with self.app.sessions.lease_once(
+            self.who, purpose="benchmark", programs_only=True
+        ) as lease:
             yield lease.programs
 
 

@@ -40,7 +40,9 @@ async def sandboxes(
     @asynccontextmanager
     async def fresh() -> AsyncGenerator[_Watched]:
         wanted = (*packages, *_OURS)
-        lease = app.sessions.lease_once(who, packages=wanted, purpose="tests", python=python)
+        lease = app.sessions.lease_once(
+            who, packages=wanted, purpose="tests", python=python, programs_only=True
+        )
         async with lease as held:
             yield _Watched(held.programs)
 

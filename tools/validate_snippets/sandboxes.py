@@ -57,7 +57,11 @@ class Sandboxes:
     async def _open(self) -> AsyncGenerator[ProgramRunner]:
         try:
             async with self._app.sessions.lease_once(
-                self._who, packages=self.packages, purpose="snippets", preload=self.preload
+                self._who,
+                packages=self.packages,
+                purpose="snippets",
+                preload=self.preload,
+                programs_only=True,
             ) as lease:
                 yield lease.programs
         except ProofboxError as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .shell import Shell
 
 _MESSAGE_SIZE = 1 << 16
+_LEAST_URGENT = 19
 
 
 def main(descriptor: int) -> NoReturn:
@@ -70,6 +71,17 @@ def _keep_caches() -> None:
         return  # another jail was first, or the disk is full: it is only a cache
 
 
+def _find_fonts() -> None:
+    """Have matplotlib, where it is installed, look for fonts once in place of each program that plots."""
+    if os.path.isdir(f"{namespaces.SHARED_CACHE}/matplotlib") or os.fork() != 0:
+        return
+    with contextlib.suppress(BaseException):  # it is for the user to see what is broken
+        os.nice(_LEAST_URGENT)
+        importlib.import_module("matplotlib.font_manager")
+        _keep_caches()
+    os._exit(0)
+
+
 class _Supervisor:
     def __init__(self, control: socket.socket, config: Message, shell: Shell | None) -> None:
         self._control = control
@@ -87,6 +99,8 @@ class _Supervisor:
             return
         os.close(read)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        if self._shell is None:
+            _find_fonts()
         for name in self._config["preload"]:
             # One that is not installed, or broken, is for the user to see, not for us.
             with contextlib.suppress(Exception):

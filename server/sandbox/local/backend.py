@@ -86,7 +86,7 @@ class LocalBackend:
     async def create(self, request: SandboxRequest) -> LocalSandbox | ProgramsOnly:
         environment = await self._environment(request)
         alone = None if request.shared else object()
-        if request.bare:
+        if request.bare or request.programs_only:
             return self._for_programs(environment, request, alone)
         for last in (False, True):
             jail = await self._jail(environment, request, alone)

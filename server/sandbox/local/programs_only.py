@@ -1,4 +1,4 @@
-"""A sandbox in an environment without the interpreter of sessions: it runs programs."""
+"""A sandbox without a session: it runs programs."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 

@@ -29,8 +29,10 @@ async def test_no_session_is_started_for_who_runs_programs_only(local_cache: Pat
 async def test_a_lease_says_that_it_is_for_programs_only() -> None:
     """And no sandbox that waits for a session is taken for it."""
     backend = FakeBackend()
-    async with SessionManager(backend) as sessions:
-        async with sessions.lease_once("me", purpose="tests", programs_only=True):
-            pass
+    async with (
+        SessionManager(backend) as sessions,
+        sessions.lease_once("me", purpose="tests", programs_only=True),
+    ):
+        pass
 
     assert [each.request.programs_only for each in backend.created] == [True]

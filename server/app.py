@@ -5,6 +5,7 @@ Only what every start needs is imported here; a backend comes in when it is chos
 
 import importlib.metadata
 import logging
+import math
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from ..tools.run_generated_tests.tool import run_generated_tests
 from ..tools.validate_snippets.tool import validate_snippets
 from . import prompting, schemas
 from .jobs import Jobs
+from .quotas.quotas import Quotas
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
@@ -186,8 +188,8 @@ def data_folder(settings: Settings) -> Path:
     return settings.data_dir or platformdirs.user_data_path("proofbox")
 
 
-def session_settings(settings: Settings) -> SessionSettings:
-    """What the session manager needs of the settings, for a server with one principal."""
+def session_settings(settings: Settings, own: float = math.inf) -> SessionSettings:
+    """What the session manager needs of the settings. `own`: sessions that one principal may have."""
     most = settings.max_sessions
     if settings.chosen_backend == "e2b":
         # Above the plan's own limit, an idle session would never make room for a new one.
@@ -196,6 +198,7 @@ def session_settings(settings: Settings) -> SessionSettings:
         idle_seconds=settings.idle_seconds,
         max_age_seconds=settings.max_age_seconds,
         max_sessions=most,
+        max_sessions_per_principal=int(own) if math.isfinite(own) else None,
         queue_length=settings.queue,
         queue_wait_seconds=settings.queue_seconds,
         warm_principal="local",
@@ -210,11 +213,12 @@ async def open_app(
     backend: Backend | None = None,
     on_progress: OnProgress | None = None,
     roots: tuple[Path, ...] = (),
+    quotas: Quotas | None = None,
 ) -> AsyncGenerator[App]:
     """Everything that tools stand on, for as long as the block runs. The command line uses it too.
 
     `backend` stands in for the one that the settings choose. `on_progress` hears of long work. `roots`
-    are the folders that paths may name where the settings name none.
+    are the folders that paths may name where the settings name none. `quotas` counts what principals use.
     """
     news = News()
 
@@ -226,12 +230,14 @@ async def open_app(
 
     chosen = backend or BACKENDS[settings.chosen_backend](settings, tell)
     artifacts = Artifacts()
-    manager = SessionManager(chosen, session_settings(settings), on_end=artifacts.drop)
+    counted = quotas or Quotas()
+    most = session_settings(settings, counted.allowances.sessions)
+    manager = SessionManager(chosen, most, on_end=artifacts.drop, meter=counted)
     allowed = roots if settings.roots is None else settings.roots
     # Jobs end before the sandboxes that they use.
     data = data_folder(settings)
-    async with manager as sessions, Jobs(data / "jobs.sqlite3") as jobs:
-        yield App(sessions, jobs, data, artifacts, news, allowed)
+    async with counted, manager as sessions, Jobs(data / "jobs.sqlite3") as jobs:
+        yield App(sessions, jobs, data, artifacts, news, allowed, counted)
 
 
 class ProofboxServer(MCPServer[App]):
@@ -263,9 +269,10 @@ def create_server(
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[App]) -> AsyncGenerator[App]:
+        quotas = None if hosting is None else hosting.make_quotas(data_folder(settings))
         try:
             async with open_app(
-                settings, backend=backend, on_progress=on_progress, roots=roots
+                settings, backend=backend, on_progress=on_progress, roots=roots, quotas=quotas
             ) as app:
                 on_open(app)
                 yield app

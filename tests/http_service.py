@@ -55,7 +55,7 @@ async def serving(
     service = service or HttpService(http or HttpSettings(port=0))
     server = create_server(settings or Settings(), backend=backend, hosting=service.hosting)
     with listen(service.settings) as listener:
-        runner = service.runner(service.app(server))
+        runner = service.runner(await service.app(server))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: runner.serve(sockets=[listener]))
             try:

@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
 
-from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.auth.provider import principal_components
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
 from ..server.jobs import Jobs
+from ..server.principal import principal
+from ..server.quotas.quotas import Quotas
 from ..server.sandbox import ProofboxError
 from ..server.sessions import SessionManager, SessionNotFound
 from ._artifacts import Artifacts
+
+__all__ = ["App", "News", "advice", "app_of", "principal"]
 
 
 @dataclass(slots=True)
@@ -28,7 +29,7 @@ class News:
 @dataclass(frozen=True, slots=True)
 class App:
     """The lifespan context: one for the life of the server. `roots` are the folders that paths may name,
-    `data` the one that things are kept in.
+    `data` the one that things are kept in, `quotas` what each principal may use.
     """
 
     sessions: SessionManager
@@ -37,22 +38,12 @@ class App:
     artifacts: Artifacts = field(default_factory=Artifacts)
     news: News = field(default_factory=News)
     roots: tuple[Path, ...] = ()
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 def app_of(ctx: Context[App]) -> App:
     """The App of the server that serves this request."""
     return ctx.request_context.lifespan_context
-
-
-def principal() -> str:
-    """Who asks: the verified client, subject and issuer over HTTP, `local` where nobody is asked."""
-    token = get_access_token()
-    if token is None:
-        return "local"
-    # Quoted, so that no two identities read alike, whatever an issuer lets people call themselves.
-    parts = [quote(part or "", safe="") for part in principal_components(token)]
-    client, issuer, subject = parts
-    return f"{client}:{subject}@{issuer}" if issuer else f"{client}:{subject}"
 
 
 def advice(error: ProofboxError, *, without_session: str = "") -> ToolError:

@@ -26,7 +26,7 @@ async def serve_http(settings: Settings, http: HttpSettings, as_json: bool) -> N
     url = f"http://{host}:{address[1]}{PATH}"
     click.echo(json.dumps({"url": url}) if as_json else f"proofbox serves {url}", err=not as_json)
     server = create_server(settings, hosting=service.hosting)
-    await service.runner(service.app(server)).serve(sockets=[listener])
+    await service.runner(await service.app(server)).serve(sockets=[listener])
 
 
 def make_token(

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from ..jobs import Jobs
+from ..quotas.quotas import Quotas
 from ..sessions import SessionManager
 from .access import Access
 
@@ -18,12 +20,16 @@ class Running(Protocol):
     @property
     def jobs(self) -> Jobs: ...
 
+    @property
+    def quotas(self) -> Quotas: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """What a service gives to its server: `access` says who calls, `on_open` hears when it runs, and None
-    when it no longer does.
+    """What a service gives to its server: `access` says who calls, `make_quotas` what each may use (it is
+    told the folder to keep things in), and `on_open` hears when it runs, and None when it no longer does.
     """
 
     access: Access
+    make_quotas: Callable[[Path], Quotas]
     on_open: Callable[[Running | None], None]

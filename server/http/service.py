@@ -2,44 +2,66 @@
 
 import logging
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
+from mcp.server._otel import OpenTelemetryMiddleware  # pyright: ignore[reportPrivateUsage] - it has no other name
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from ..quotas.quotas import Quotas
+from ..quotas.usage import UsageFile
+from ..sessions import Clock, SystemClock
 from ..values import SettingsError
 from .access import Access
+from .audit import Audit
 from .bodies import MAX_BYTES, BodyLimits
+from .calls import Calls, Ledger
 from .guard import Guard, Names
 from .hosting import Hosting, Running
+from .metrics import Metrics
+from .readiness import Readiness
+from .routes import Operations
 from .settings import HttpSettings, is_loopback
 from .tokens import TokenFile, TokenFileError
-
-logger = logging.getLogger(__name__)
 
 PATH = "/mcp"
 
 
 class HttpService:
     """One service. `hosting` is to be given to the server that it serves; `running` is what that stands
-    on, while it runs.
+    on, while it runs. `now` is the wall clock.
 
     Raises:
         SettingsError: what was chosen is not safe, or cannot be had. Nothing listens yet.
     """
 
-    def __init__(self, settings: HttpSettings) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        *,
+        clock: Clock | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         _check_binding(settings)
         self.settings = settings
-        self.hosting = Hosting(Access(_tokens(settings)), self._set_running)
+        self._clock = clock or SystemClock()
+        self._now = now
+        self.hosting = Hosting(Access(_tokens(settings)), self._quotas, self._set_running)
         self.running: Running | None = None
+        self.metrics = Metrics()
+        self.audit = Audit(settings.audit_file)
 
-    def app(self, server: MCPServer[Any], routes: Sequence[BaseRoute] = ()) -> ASGIApp:
-        """The ASGI application of a server, with more `routes` than that of MCP."""
+    async def app(self, server: MCPServer[Any], routes: Sequence[BaseRoute] = ()) -> ASGIApp:
+        """The ASGI application of a server, with more `routes` than those of MCP and of operations."""
+        # Below this, the SDK quotes what callers sent.
+        logging.getLogger("mcp").setLevel(logging.WARNING)
+        await self._watch(server)
         app = server.streamable_http_app(
             streamable_http_path=PATH,
             max_request_body_size=MAX_BYTES,
@@ -49,8 +71,8 @@ class HttpService:
         # Behind the authentication, so that nobody unknown has their body read.
         manager = server.session_manager
         manager.asgi_app = BodyLimits(manager.asgi_app)  # pyright: ignore[reportAttributeAccessIssue] - it is any ASGI application
-        app.routes.extend(routes)
-        return Guard(app, self._names(), self._note_status)
+        app.routes.extend([*self._operations().routes(), *routes])
+        return Guard(app, self._names(), self.metrics.count_status)
 
     def runner(self, app: ASGIApp) -> uvicorn.Server:
         """What serves it until a signal. Calls that still run get `grace_seconds` to end."""
@@ -66,14 +88,37 @@ class HttpService:
         )
         return uvicorn.Server(config)
 
+    def _quotas(self, folder: Path) -> Quotas:
+        return Quotas(
+            self.settings.allowances,
+            store=UsageFile(folder / "usage.sqlite3"),
+            clock=self._clock,
+            now=self._now,
+        )
+
     def _set_running(self, running: Running | None) -> None:
         self.running = running
+        if running is None:
+            self.audit.close()
+
+    def _operations(self) -> Operations:
+        access = self.hosting.access
+        readiness = Readiness(access, self._clock)
+        return Operations(access, self.metrics, self.audit, readiness, lambda: self.running)
+
+    async def _watch(self, server: MCPServer[Any]) -> None:
+        tools = {tool.name for tool in await server.list_tools()}
+        calls = Calls(
+            tools,
+            lambda: self.running.quotas if self.running is not None else None,
+            Ledger(self.audit, self.metrics, self._now),
+        )
+        # The SDK's own spans have the messages of errors in them.
+        others = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]
+        server.middleware[:] = [calls, *others]
 
     def _names(self) -> Names:
         return Names(self.settings.allowed_hosts, self.settings.allowed_origins)
-
-    def _note_status(self, status: int) -> None:
-        logger.debug("Answered with status %d", status)
 
 
 def listen(settings: HttpSettings) -> socket.socket:

@@ -11,6 +11,7 @@ import anyio
 
 from ..sandbox import Backend, SandboxBusy, SandboxRequest, SandboxUnavailable
 from .clock import Clock, SystemClock
+from .meter import Meter, NoMeter
 from .session import Lease, Session
 from .settings import SessionSettings
 from .store import Store
@@ -47,7 +48,8 @@ class SessionManager:
     """Sessions over one backend. Use it as an async context manager, once.
 
     `on_end` is told the handle of every session that ends, for those who keep things by it; it must
-    not raise. Leaving the context closes every sandbox, at once and in bounded time, and then the backend.
+    not raise. `meter` counts how long sandboxes are open, and may refuse more. Leaving the context closes
+    every sandbox, at once and in bounded time, and then the backend.
     """
 
     def __init__(
@@ -57,16 +59,20 @@ class SessionManager:
         *,
         clock: Clock | None = None,
         on_end: Callable[[str], None] = lambda handle: None,
+        meter: Meter | None = None,
     ) -> None:
         self._backend = backend
         self._settings = settings or SessionSettings()
         self._clock = clock or SystemClock()
         self._on_end = on_end
+        self._meter = meter or NoMeter()
         self._running = False
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
-        self._store = Store(self._backend, self._settings, self._clock, self._tasks, self._on_end)
+        self._store = Store(
+            self._backend, self._settings, self._clock, self._tasks, self._on_end, self._meter
+        )
         warm = self._settings.warm_principal
         ready = None if warm is None else self._request(warm)
         self._upkeep = Upkeep(self._backend, self._settings, self._clock, self._store, ready)
@@ -118,6 +124,7 @@ class SessionManager:
         if not self._running:
             raise SandboxUnavailable("proofbox is not running; nothing was run.")
         if session_id is None:
+            self._meter.check(principal)
             request = self._request(principal, packages, purpose, shared, python)
             request = replace(
                 request, preload=preload, bare=bare, programs_only=programs_only, wheels=wheels

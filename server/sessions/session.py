@@ -45,8 +45,8 @@ class Session:
     `users` counts the calls that run in it or wait to; while there are any, it is neither evicted
     nor expired nor rotated. `ready` marks one whose handle nobody has been given yet. `lost`: the
     sandbox must not be used any more. `missed_beats`: heartbeats in a row to it that failed.
-    `reset_reason` stays until a call that could tell the caller
-    has come to its end.
+    `check` raises SandboxBusy when its principal may use no more. `reset_reason` stays until a call that
+    could tell the caller has come to its end.
     """
 
     handle: str
@@ -61,6 +61,7 @@ class Session:
     missed_beats: int = 0
     ended: bool = False
     reset_reason: str = ""
+    check: Callable[[], None] = lambda: None
     lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     gone: anyio.Event = field(default_factory=anyio.Event)
 
@@ -169,6 +170,7 @@ class WatchedSandbox:
         timeout: float = 30.0,
         on_output: OnOutput | None = None,
     ) -> Execution:
+        self._session.check()
         running = self._sandbox.run_code(
             code, language=language, env=env, timeout=timeout, on_output=on_output
         )
@@ -183,6 +185,7 @@ class WatchedSandbox:
         timeout: float = 60.0,
         on_output: OnOutput | None = None,
     ) -> CommandResult:
+        self._session.check()
         running = self._sandbox.run_command(
             command, cwd=cwd, env=env, timeout=timeout, on_output=on_output
         )
@@ -190,6 +193,7 @@ class WatchedSandbox:
 
     async def run_program(self, program: Program) -> ProgramResult:
         """See `ProgramRunner`. Raises SandboxRejected where the backend has no programs."""
+        self._session.check()
         if not isinstance(self._sandbox, ProgramRunner):
             raise SandboxRejected(
                 "This backend cannot run programs yet, which this tool is made of; nothing was run. "

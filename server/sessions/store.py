@@ -3,11 +3,13 @@
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from anyio.abc import TaskGroup
 
 from ..sandbox import Backend, InvalidInput, SandboxRequest
 from .clock import Clock
+from .meter import Meter
 from .places import Places
 from .session import Session, SessionNotFound
 from .settings import SessionSettings
@@ -24,6 +26,7 @@ class Store:
         clock: Clock,
         tasks: TaskGroup,
         on_end: Callable[[str], None],
+        meter: Meter,
     ) -> None:
         self.supply = Supply(backend, settings, clock)
         self.places = Places(settings, clock, self._evict)
@@ -31,6 +34,7 @@ class Store:
         self._clock = clock
         self._tasks = tasks
         self._on_end = on_end
+        self._meter = meter
         self._sessions: dict[str, Session] = {}
         self._stopped = False
         self.rotate_seconds = settings.max_age_seconds
@@ -49,6 +53,7 @@ class Store:
             request=request,
             last_used=self._clock.monotonic(),
             users=1,
+            check=partial(self._meter.check, principal),
         )
         self._sessions[session.handle] = session
         return session
@@ -107,14 +112,17 @@ class Store:
     async def refresh(self, session: Session) -> None:
         """See to it that the session has a sandbox that can serve a call. Its lock must be held.
 
-        Raises what `Backend.create` raises, and SessionNotFound if the session ended meanwhile.
+        Raises what `Backend.create` and `Meter.check` raise, and SessionNotFound if the session ended
+        meanwhile.
         """
         if self.worn(session):
             await self._drop(session)
         if session.ended:
             raise SessionNotFound
         if session.sandbox is None:
+            session.check()
             session.sandbox = await self.supply.create(session.request)
+            self._meter.opened(session.principal)
             session.born = self._clock.monotonic()
             session.missed_beats = 0
         if session.ended:
@@ -181,7 +189,10 @@ class Store:
     async def _close_sandbox(self, session: Session) -> None:
         sandbox, session.sandbox, session.lost = session.sandbox, None, False
         if sandbox is not None:
-            await self.supply.close(sandbox)
+            try:
+                await self.supply.close(sandbox)
+            finally:
+                self._meter.closed(session.principal)
 
 
 def _normal(package: str) -> str:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...server.quotas.quotas import Purse
 from ...server.sandbox import InvalidInput
 from ...server.sessions import Clock
 from . import spending
@@ -72,7 +73,7 @@ class Contender:
 
 @dataclass(slots=True)
 class Plan:
-    """Everything that a run needs. Closed, it lets go of the journals."""
+    """Everything that a run needs. Closed, it lets go of the journals. `purse` is what is spent from."""
 
     request: BenchRequest
     parameters: Parameters
@@ -80,6 +81,7 @@ class Plan:
     samples: int
     contenders: Sequence[Contender]
     files: ExitStack
+    purse: Purse | None = None
 
     @property
     def dataset(self) -> str:
@@ -101,8 +103,10 @@ def plan(
     clock: Clock,
     roots: Sequence[Path],
     sampling: Mapping[str, Provider] | None = None,
+    purse: Purse | None = None,
 ) -> Plan:
-    """What the request comes to. `folder` has the journals; `sampling` the models that an MCP client gives.
+    """What the request comes to. `folder` has the journals; `sampling` the models that an MCP client gives;
+    `purse` is what is spent from.
 
     Raises:
         InvalidInput: it cannot be honoured. Nothing was asked, and nothing written.
@@ -114,7 +118,13 @@ def plan(
         (sampling or {}).get(name) or provider_of(name, parameters, env, clock, roots)
         for name in dict.fromkeys(request.models)
     ]
-    prices = [price_of(one, request.prices, batch=request.batch) for one in providers]
+    # Whoever is limited in what they spend does not say what things cost.
+    is_limited = purse is not None and purse.is_limited
+    given = dict[str, Override]() if is_limited else request.prices
+    prices = [price_of(one, given, batch=request.batch) for one in providers]
+    for provider, price in zip(providers, prices, strict=True):
+        if purse is not None:
+            spending.check_priced(provider.name, price, purse)
     _check_budget(request, providers, prices)
     for provider in providers:
         _check_answers(provider, tasks)
@@ -125,7 +135,7 @@ def plan(
         journal = files.enter_context(Journal(folder, provider.name, parameters))
         questions = _questions(provider, parameters, tasks, samples)
         contenders.append(Contender(provider, price, journal, questions))
-    return Plan(request, parameters, tasks, samples, contenders, files)
+    return Plan(request, parameters, tasks, samples, contenders, files, purse)
 
 
 def _check(request: BenchRequest) -> None:

@@ -79,6 +79,7 @@ async def planned(
             clock=clock or SystemClock(),
             roots=app.roots,
             sampling=sampling,
+            purse=app.quotas.purse(who),
         )
     )
     try:
@@ -125,7 +126,7 @@ async def _ask_all(
     for contender in made.contenders:
         if missing[contender.name]:
             await contender.provider.check()
-    budget = Budget(request.budget_usd, request.budget_tokens)
+    budget = Budget(request.budget_usd, request.budget_tokens, made.purse)
     progress = _Progress(on_progress, sum(map(len, missing.values())), "answers")
     terms = Terms(
         budget,

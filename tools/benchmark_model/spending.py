@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from ...server.quotas.quotas import Purse
+from ...server.sandbox import InvalidInput
 from .providers.base import Tokens
 from .providers.prices import Price
 
@@ -33,14 +35,32 @@ def worst(prompt: str, max_tokens: int, price: Price) -> Charge:
     return Charge(price.of(tokens) or 0.0, tokens.all)
 
 
+def check_priced(name: str, price: Price, purse: Purse) -> None:
+    """See to it that a limit on what somebody may spend can be kept.
+
+    Raises:
+        InvalidInput: nobody knows what the model costs. Nothing was asked.
+    """
+    # What the client's own model costs is the client's affair.
+    if purse.is_limited and not price.known and not name.startswith("sampling:"):
+        raise InvalidInput(
+            f"The price of {name} is {price.source}, and your model cost a day is limited, so it cannot be"
+            " asked. Name another model, or have the operator of proofbox lift PROOFBOX_PRINCIPAL_USD."
+        )
+
+
 @dataclass(slots=True)
 class Budget:
-    """What a run may spend, None without a limit, and what it spent and has set aside."""
+    """What a run may spend, None without a limit, and what it spent and has set aside. `purse` is what all
+    runs of its principal spend from.
+    """
 
     usd: float | None = None
     tokens: int | None = None
+    purse: Purse | None = None
     spent: Charge = Charge()
     _aside: Charge = Charge()
+    _is_purse_empty: bool = False
     _settled: anyio.Event = field(default_factory=anyio.Event)
 
     async def reserve(self, most: Charge) -> bool:
@@ -59,11 +79,16 @@ class Budget:
             self.tokens is not None and tokens > self.tokens
         ):
             return False
+        if self.purse is not None and not self.purse.set_aside(most.usd):
+            self._is_purse_empty = True
+            return False
         self._aside = Charge(self._aside.usd + most.usd, self._aside.tokens + most.tokens)
         return True
 
     def settle(self, most: Charge, real: Charge) -> None:
         """Replace what was set aside by what it came to."""
+        if self.purse is not None:
+            self.purse.settle(most.usd, real.usd)
         self._aside = Charge(self._aside.usd - most.usd, self._aside.tokens - most.tokens)
         self.spent = Charge(self.spent.usd + real.usd, self.spent.tokens + real.tokens)
         self._settled.set()
@@ -71,6 +96,8 @@ class Budget:
 
     def reason(self) -> str:
         """Why no more is asked."""
+        if self.purse is not None and self._is_purse_empty:
+            return self.purse.reason()
         limits = [f"${self.usd:,.2f}"] if self.usd is not None else []
         limits += [f"{self.tokens:,} tokens"] if self.tokens is not None else []
         return (

@@ -66,6 +66,8 @@ async def generate(
         InvalidInput: the arguments cannot be honoured; nobody was asked.
         SandboxError: there was no sandbox to run anything in.
     """
+    terms.budget.purse = app.quotas.purse(who)
+    spending.check_priced(terms.provider.name, terms.price, terms.budget.purse)
     project = (await anyio.to_thread.run_sync(_sources, request, app.roots)).project
     loop = _Loop(app, who, request, terms, tell, project)
     return await loop.finish()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from .github import GITHUB, GitHubAccess
 from .http.settings import HTTP_OPTIONS
 from .sandbox import Limits
 from .sandbox.local import DEFAULT_PACKAGES
@@ -21,6 +22,7 @@ from .values import (
     choice,
     executable_folder,
     folders,
+    https_address,
     number,
     options_of,
     requirements,
@@ -34,6 +36,7 @@ from .values import (
 )
 
 KEY_VARIABLES = ("E2B_API_KEY", "E2B_KEY")
+TOKEN_VARIABLES = ("PROOFBOX_GITHUB_TOKEN", "GITHUB_TOKEN")
 
 BackendName = Literal["local", "e2b"]
 
@@ -105,11 +108,15 @@ class Settings:
     data_dir: Path | None = setting(  # noqa: RUF009 - it makes a field
         None, writable_folder, "the user's data directory", "Where reports of jobs are kept."
     )  # fmt: skip
+    github_url: str = setting(
+        GITHUB, https_address, GITHUB, "GitHub, or a GitHub Enterprise server in its place."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "warning", choice("debug", "info", "warning", "error"), "warning",
         "What is logged, always to stderr.",
     )  # fmt: skip
     e2b_api_key: str = field(default="", repr=False)
+    github_token: str = field(default="", repr=False)
 
     @property
     def chosen_backend(self) -> BackendName:
@@ -117,6 +124,11 @@ class Settings:
         if self.backend != "auto":
             return self.backend
         return "e2b" if self.e2b_api_key else "local"
+
+    @property
+    def github(self) -> GitHubAccess:
+        """GitHub as pull requests are had from it."""
+        return GitHubAccess(self.github_url, self.github_token)
 
     @property
     def limits(self) -> Limits:
@@ -145,8 +157,13 @@ def read_settings(
     """
     _refuse_unknown(environment)
     values = values_of(OPTIONS, environment, flags)
-    key = next((environment[name] for name in KEY_VARIABLES if environment.get(name)), "")
-    settings = Settings(**values, e2b_api_key=key.strip())
+    key, token = (
+        next((environment[name].strip() for name in names if environment.get(name)), "")
+        for names in (KEY_VARIABLES, TOKEN_VARIABLES)
+    )
+    if not token.isascii() or any(sign.isspace() for sign in token):
+        raise SettingsError(f"{' or '.join(TOKEN_VARIABLES)} has signs that no token has.")
+    settings = Settings(**values, e2b_api_key=key, github_token=token)
     if settings.backend == "e2b" and not settings.e2b_api_key:
         raise SettingsError(
             "The backend is set to e2b but neither E2B_API_KEY nor E2B_KEY is set; "
@@ -159,6 +176,8 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
     options = (*OPTIONS, *HTTP_OPTIONS)
     known = {option.variable.removeprefix(PREFIX): option.variable for option in options}
     for name in sorted(environment):
+        if name in TOKEN_VARIABLES:
+            continue
         if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
             near = difflib.get_close_matches(name.removeprefix(PREFIX), known, 1)
             advice = (

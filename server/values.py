@@ -87,6 +87,14 @@ _REQUIREMENT = re.compile(
 )
 
 
+def https_address(text: str) -> str:
+    """The address of a server, without a path; http only on this machine, where nobody listens in."""
+    found = re.fullmatch(r"(https?)://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?/?", text)
+    if not found or (found[1] == "http" and found[2] not in {"localhost", "127.0.0.1", "[::1]"}):
+        raise ValueError("must be the https address of a server, like https://github.example.org")
+    return text.rstrip("/")
+
+
 def requirements(text: str) -> tuple[str, ...]:
     """Requirements from the package index."""
     words = tuple(text.split())

@@ -41,11 +41,11 @@ def test_every_setting_can_be_shown_as_it_is_written() -> None:
         assert option.help.endswith(".")
 
 
-def test_every_field_but_the_key_is_in_the_table() -> None:
+def test_every_field_but_keys_is_in_the_table() -> None:
     """A setting cannot be forgotten in the environment or on the command line."""
     names = {item.name for item in dataclasses.fields(Settings)}
 
-    assert {option.name for option in OPTIONS} == names - {"e2b_api_key"}
+    assert {option.name for option in OPTIONS} == names - {"e2b_api_key", "github_token"}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,13 @@ def test_every_field_but_the_key_is_in_the_table() -> None:
         ("PROOFBOX_E2B_TEMPLATE", "team/python:v1", "e2b_template", "team/python:v1"),
         ("PROOFBOX_CACHE_DIR", "/tmp/not/yet", "cache_dir", Path("/tmp/not/yet")),
         ("PROOFBOX_DATA_DIR", "/tmp/not/yet", "data_dir", Path("/tmp/not/yet")),
+        (
+            "PROOFBOX_GITHUB_URL",
+            "https://git.example.org/",
+            "github_url",
+            "https://git.example.org",
+        ),
+        ("PROOFBOX_GITHUB_URL", "http://127.0.0.1:8080", "github_url", "http://127.0.0.1:8080"),
         ("PROOFBOX_LOG_LEVEL", "debug", "log_level", "debug"),
         ("PROOFBOX_MAX_SESSIONS", " ", "max_sessions", 32),
     ],
@@ -80,6 +87,9 @@ def test_a_variable_sets_its_field(variable: str, text: str, name: str, value: o
     ("variable", "text"),
     [
         ("PROOFBOX_BACKEND", "docker"),
+        ("PROOFBOX_GITHUB_URL", "http://git.example.org"),
+        ("PROOFBOX_GITHUB_URL", "https://me@git.example.org"),
+        ("PROOFBOX_GITHUB_URL", "https://git.example.org/api/v3"),
         ("PROOFBOX_PACKAGES", "numpy;evil"),
         ("PROOFBOX_PACKAGES", "--index-url=http://evil"),
         ("PROOFBOX_PACKAGES", "evil@https://evil/x.whl"),
@@ -182,6 +192,33 @@ def test_a_key_chooses_e2b_unless_told_otherwise(
     settings = read_settings(environment)
 
     assert (settings.e2b_api_key, settings.chosen_backend) == (key, chosen)
+
+
+@pytest.mark.parametrize(
+    ("environment", "token"),
+    [
+        ({}, ""),
+        ({"GITHUB_TOKEN": " ghp_1\n"}, "ghp_1"),
+        ({"GITHUB_TOKEN": "ghp_1", "PROOFBOX_GITHUB_TOKEN": "ghp_2"}, "ghp_2"),
+        ({"GITHUB_TOKEN": "ghp_1", "PROOFBOX_GITHUB_TOKEN": ""}, "ghp_1"),
+    ],
+)
+def test_the_token_for_github_is_optional_and_not_shown(
+    environment: dict[str, str], token: str
+) -> None:
+    """Ours goes before the one that others read, too."""
+    settings = read_settings(environment)
+
+    assert settings.github.token == token
+    assert "ghp_" not in f"{settings!r} {settings.github!r}"
+
+
+def test_a_token_that_would_be_a_second_header_is_refused() -> None:
+    """And not shown."""
+    with pytest.raises(SettingsError, match="GITHUB_TOKEN") as refused:
+        read_settings({"GITHUB_TOKEN": "ghp_1\r\nX-Other: 1"})
+
+    assert "ghp_1" not in str(refused.value)
 
 
 def test_e2b_without_a_key_stops_the_start() -> None:

@@ -102,6 +102,7 @@ class GitHubStub:
 
     Attributes:
         token: the one that is accepted, in `Authorization: Bearer` for the API and as password for git.
+        login: whose token it is.
         can_write: whether the token may write; otherwise 403, as for a read-only one.
         is_app: whether the token is that of a GitHub App (or of Actions), which alone may make check runs.
         comments, check_runs, reviews: what was made, as the API gives it back, by id.
@@ -118,6 +119,7 @@ class GitHubStub:
         self.check_runs: dict[int, dict[str, Any]] = {}
         self.reviews: dict[int, dict[str, Any]] = {}
         self.redirects: dict[str, str] = {}
+        self.login = "proofbox[bot]"
         self.can_write = True
         self.is_app = True
         self.patches = True
@@ -224,6 +226,7 @@ class GitHubStub:
         return [
             *routes,
             Route("/api/v3/repositories/{id:int}/pulls/{number:int}", by_id),
+            Route("/api/graphql", self._guarded({"POST": self._graphql}), methods=["POST"]),
             Route("/api/v3/{rest:path}", self._guarded({}), methods=["GET", "POST", "PATCH"]),
             Route("/{owner}/{name}/{rest:path}", self._git, methods=["GET", "POST"]),
         ]
@@ -395,6 +398,13 @@ class GitHubStub:
         headers = {"link": ", ".join(links)} if links else {}
         return JSONResponse(every[(number - 1) * size : number * size], headers=headers)
 
+    async def _graphql(self, request: Request) -> Response:
+        """Whose token it is: the one question that GitHub answers to every kind of token."""
+        if request.headers.get("authorization") is None:
+            return _error(401, "This endpoint requires you to be authenticated.")
+        assert (await _body(request))["query"] == "query { viewer { login } }"
+        return JSONResponse({"data": {"viewer": {"login": self.login}}})
+
     async def _list_comments(self, request: Request) -> Response:
         number = request.path_params["number"]
         found = [
@@ -411,7 +421,7 @@ class GitHubStub:
         if problem := _comment_problem(body):
             return problem
         made = self._made("issues/comments", request, body=body["body"])
-        made["user"] = {"login": "proofbox[bot]", "type": "Bot"}
+        made["user"] = {"login": self.login, "type": "Bot"}
         self.comments[made["id"]] = {**made, "_at": (_name(request), request.path_params["number"])}
         return JSONResponse(made, 201)
 

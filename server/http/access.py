@@ -14,7 +14,7 @@ METRICS = "metrics"
 class OAuth(Protocol):
     """The other kind of tokens: those that an OAuth server gives."""
 
-    trouble: str
+    async def find_trouble(self) -> str: ...
 
     async def verify(self, token: str) -> AccessToken | None: ...
 
@@ -33,14 +33,13 @@ class Access:
         """Whether nobody is asked who they are."""
         return self._tokens is None and self._oauth is None
 
-    @property
-    def trouble(self) -> str:
+    async def find_trouble(self) -> str:
         """What keeps people out that should come in, without anything that only the operator may know."""
         if self._tokens is not None:
             self._tokens.refresh()
             if self._tokens.trouble:
                 return "the token file cannot be used"
-        return self._oauth.trouble if self._oauth is not None else ""
+        return "" if self._oauth is None else await self._oauth.find_trouble()
 
     def settings(self) -> AuthSettings | None:
         """What the SDK is to do with tokens; None where there are none."""

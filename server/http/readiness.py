@@ -29,8 +29,8 @@ class Readiness:
         """Why the service is not ready; empty if it is. Nothing in it is for the operator alone."""
         if running is None:
             return "it is starting or stopping"
-        if self._access.trouble:
-            return self._access.trouble
+        if trouble := await self._access.find_trouble():
+            return trouble
         if not self._worked:
             await self._try(running)
         return "" if self._worked else self._trouble

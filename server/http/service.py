@@ -25,6 +25,7 @@ from .calls import Calls, Ledger
 from .guard import Guard, Names
 from .hosting import Hosting, Running
 from .metrics import Metrics
+from .oauth import oauth_of
 from .readiness import Readiness
 from .routes import Operations
 from .settings import HttpSettings, is_loopback
@@ -52,7 +53,9 @@ class HttpService:
         self.settings = settings
         self._clock = clock or SystemClock()
         self._now = now
-        self.hosting = Hosting(Access(_tokens(settings)), self._quotas, self._set_running)
+        self.hosting = Hosting(
+            Access(_tokens(settings), oauth_of(settings)), self._quotas, self._set_running
+        )
         self.running: Running | None = None
         self.metrics = Metrics()
         self.audit = Audit(settings.audit_file)

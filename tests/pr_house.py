@@ -42,6 +42,7 @@ def build_wheel(folder, settings=None, metadata=None):
 def fill(house: Wheelhouse) -> Wheelhouse:
     """Put into an index what every check installs, and a build backend called `tinybuild`."""
     house.add("tinybuild", "1.0", files={"tinybuild/__init__.py": BACKEND})
+    house.add("setuptools-scm", "8.0")
     house.add("pluggy", "1.6.0")
     house.add("pytest", "8.4.0", requires=("pluggy>=1.5",))
     house.add("coverage", "7.10")

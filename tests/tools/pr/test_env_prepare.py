@@ -302,6 +302,7 @@ async def test_a_version_from_git_is_made_up_and_that_is_said(app: App) -> None:
         both = ready.environments
 
     assert any("it was told 3.4" in note for note in both.notes), both.notes
+    assert "src/thing-3.4.dist-info/entry_points.txt" in both.head.built
 
 
 async def test_a_python_that_is_not_there_is_ours_and_named(app: App) -> None:

@@ -25,6 +25,7 @@ SECONDS = 300.0
 _SHARED = Path(shared_guest.__file__).parent
 _OWN = Path(__file__).parent / "guest"
 _MARGIN_SECONDS = 60.0
+_START_SECONDS = 60.0
 _PART = 640_000  # base64 of it fits what is kept of a cell's output
 _MOST_PARTS = 64
 _OUT = "proofbox-built"
@@ -137,6 +138,7 @@ def _config(
         "env": {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PIP_NO_INDEX": "1", **env},
         "seconds": seconds,
         "still_seconds": seconds,
+        "start_seconds": _START_SECONDS,
         "watched": [],
     }
 
@@ -158,7 +160,12 @@ def _read(result: ProgramResult, token: str) -> Built:
         said = result.cells[0].stderr.text.strip()[-500:] if result.cells else ""
         why = f"{result.reason} {said}".strip() or "it was ended from inside"
         lacking = result.outcome in ("out_of_memory", "timed_out")
-        return Built(problem=f"The build gave no answer: {why}", fault="project", lacking=lacking)
+        # An exception is the driver's own: no code of the project is in its process.
+        fault = "ours" if result.outcome == "raised" else "project"
+        return Built(problem=f"The build gave no answer: {why}", fault=fault, lacking=lacking)
+    if answer["how"] == "not_started":
+        said = str(answer.get("stderr", ""))[-500:]
+        return Built(problem=f"The build could not be started: {said}", fault="ours")
     records: list[dict[str, Any]] = answer["records"]
     behaviours = tuple(_behaviours(records))
     needs = [record for record in records if record["t"] == "needs"]

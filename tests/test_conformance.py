@@ -7,10 +7,16 @@ import signal
 import subprocess
 import sysconfig
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx2
 import platformdirs
 import pytest
+from header_proxy import adding
+
+from proofbox.server.http.tokens import line_of, new_token
 
 pytestmark = [pytest.mark.slow]
 
@@ -64,13 +70,31 @@ def tool_environment(node_modules: Path) -> dict[str, str]:
     return {**os.environ, "PATH": os.pathsep.join([str(node), os.environ["PATH"]])}
 
 
-@pytest.fixture(scope="module")
-def url() -> Generator[str]:
-    """The address of a server on loopback."""
+@pytest.fixture(scope="module", params=["open to all", "by token"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The address of a server on loopback, with and without authentication.
+
+    The suite cannot be told to send a token, so something between it and the server does.
+    """
     command = [PROOFBOX, "--backend", "local", "serve", "--http", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    token = ""
+    if request.param == "by token":
+        tokens, token = tmp_path_factory.mktemp("tokens") / "tokens", new_token()
+        tokens.write_text(line_of(token, "alice"))
+        command += ["--token-file", tokens]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        ExitStack() as more,
+    ):
         assert server.stdout is not None
-        yield json.loads(server.stdout.readline())["url"]
+        address = json.loads(server.stdout.readline())["url"]
+        if token:
+            port = urlsplit(address).port
+            assert port is not None
+            relay = more.enter_context(adding(f"Authorization: Bearer {token}", port))
+            assert httpx2.post(address, json={}).status_code == 401
+            address = address.replace(str(port), str(relay))
+        yield address
         server.send_signal(signal.SIGTERM)
 
 

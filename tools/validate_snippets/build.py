@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ...server.sandbox import Cell, Program
 from . import recorder, shell
@@ -89,6 +90,7 @@ def own_cells(snippet: Snippet) -> Iterator[Cell]:
         yield Cell(runnable(snippet.code), name, first)
 
 
+@lru_cache(maxsize=4096)  # the same code is set-up for each that follows it
 def runnable(code: str) -> str:
     """Return the code as plain Python: IPython's magics are blanked out where it is none without."""
     try:

@@ -45,7 +45,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    backend: Backend,
+    backend: Backend | None,
     http: HttpSettings | None = None,
     settings: Settings | None = None,
     *,

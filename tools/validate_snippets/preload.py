@@ -13,6 +13,8 @@ _KNOWN = frozenset(
 """Only these: what is imported early runs where programs are judged, and must neither print, start threads
 nor read what a snippet could have set.
 """
+_PUT_OFF = {"pydantic": ("pydantic.dataclasses", "pydantic.main", "pydantic.type_adapter")}
+"""What a module imports when it is first used, which is most of it."""
 _ENOUGH = 8
 """Snippets that import it; below that, importing it in each costs less than a sandbox of its own."""
 
@@ -28,4 +30,5 @@ def preloaded(cases: Iterable[_Case]) -> tuple[str, ...]:
     for case in cases:
         if case.snippet.language in {"python", "pycon"}:
             counts.update(analyse(case.snippet.source).imports & _KNOWN)
-    return tuple(sorted(name for name, count in counts.items() if count >= _ENOUGH))
+    often = [name for name, count in counts.items() if count >= _ENOUGH]
+    return tuple(sorted(part for name in often for part in (name, *_PUT_OFF.get(name, ()))))

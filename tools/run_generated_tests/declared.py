@@ -235,7 +235,9 @@ def _files(found: Declared, files: Mapping[str, bytes], *, known: bool) -> None:
                 found.runtime += read_file(files, name)
                 found.how.append(name)
                 break
-    for names in (FOR_TESTS, () if found.tests else FOR_DEVELOPERS):
+    for names in (FOR_TESTS, FOR_DEVELOPERS):
+        if names is FOR_DEVELOPERS and found.tests:
+            return
         for name in names:
             if name in files:
                 found.tests += read_file(files, name)

@@ -57,8 +57,8 @@ class Maker:
         self._who = who
         self._python = python
         self._tell = tell
-        self._resolver = Resolver(python.version, app.data)
-        self._store = BuildStore(app.data / "builds")
+        self._resolver = Resolver(python.version, app.cache)
+        self._store = BuildStore(app.cache / "builds")
 
     async def make(self, tree: Tree, manifest: Manifest) -> Made:
         """Build the project of a tree, or find what an earlier build of the very same made."""
@@ -134,16 +134,39 @@ class Maker:
         version: str,
         when: datetime | None,
     ) -> Built:
+        """By backends as old as the commit, or by the newest if that fails."""
+        oldest = cutoff(when, self._python.version) if when is not None else None
+        epoch = str(int(when.timestamp())) if when is not None else "1577836800"
+        env = {**pretended(version), "SOURCE_DATE_EPOCH": epoch}
+        first = Built()
+        tried: list[tuple[str, ...]] = []
+        for newest in dict.fromkeys((oldest, None)):
+            built = await self._build_by(files, system, env, newest, tried)
+            first = first if first.problem else built
+            if not built.problem or built.fault == "ours":
+                return built
+        return first
+
+    async def _build_by(
+        self,
+        files: Mapping[str, bytes],
+        system: BuildSystem,
+        env: Mapping[str, str],
+        newest: datetime | None,
+        tried: list[tuple[str, ...]],
+    ) -> Built:
+        """With what the backend wants on top of what is written down. Nothing that was `tried` is tried again."""
         built = Built()
         wanted = system.requires
         for last in (False, True):
-            pinned = await self._requirements(wanted, when)
+            pinned = await self._requirements(wanted, newest)
             if pinned.problem:
                 problem = f"What the build needs cannot be installed: {pinned.problem}"
                 lacking = bool(pinned.without_wheel)
                 return Built(problem=problem, fault=pinned.fault or "project", lacking=lacking)
-            epoch = str(int(when.timestamp())) if when is not None else "1577836800"
-            env = {**pretended(version), "SOURCE_DATE_EPOCH": epoch}
+            if pinned.pins in tried:
+                return Built(problem="The build failed.", fault="project")
+            tried.append(pinned.pins)
             key = _key(files, pinned.pins, self._python.version, system, env)
             built = self._store.find(key) or await build(
                 files, system, self._opener(pinned.pins), env=env, last=last
@@ -155,18 +178,12 @@ class Maker:
             wanted = (*wanted, *built.needs)
         return built
 
-    async def _requirements(self, wanted: tuple[str, ...], when: datetime | None) -> Resolution:
+    async def _requirements(self, wanted: tuple[str, ...], newest: datetime | None) -> Resolution:
         good, bad = readable(wanted)
         if bad:
             problem = f"{bad[0][:100]!r} is no requirement of an index"
             return Resolution(problem=problem, fault="project")
-        newest = cutoff(when, self._python.version) if when is not None else None
-        found = Resolution()
-        for date in dict.fromkeys((newest, None)):
-            found = await self._resolver.resolve(good, newest=date, for_tests=False)
-            if found.fault != "project":
-                break
-        return found
+        return await self._resolver.resolve(good, newest=newest, for_tests=False)
 
     def _opener(self, pins: tuple[str, ...]) -> OpenSandbox:
         @asynccontextmanager

@@ -154,7 +154,7 @@ class _Preparation:
 
         async def pin() -> None:
             self._tell("Resolving the requirements of both sides")
-            both = Both(Resolver(python.version, self._app.data), maker.build_source)
+            both = Both(Resolver(python.version, self._app.cache), maker.build_source)
             pins.append(await both.pin(needs[0], needs[1]))
 
         async def make(index: int) -> None:
@@ -242,6 +242,11 @@ class _Preparation:
             if pinned.left:
                 self._note(
                     f"Left out of {name}'s tests, as it cannot be had: {', '.join(pinned.left)}."
+                )
+            if pinned.resolution.too_old:
+                self._note(
+                    f"{name.capitalize()} asks for pytest {pinned.resolution.too_old}, which cannot be driven; its tests "
+                    f"are run by pytest {pinned.resolution.versions.get('pytest', '')}."
                 )
         if before.newest is not None:
             self._note(f"Packages as of {before.newest:%Y-%m-%d}, as base knew them.")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,16 @@ import anyio
 import anyio.to_thread
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from ....server.sandbox import InvalidInput
 from ....server.sandbox.local import interpreters, uv, uv_errors
 
-# What runs the tests for us. Their versions have no say in what a project does, and older ones than these
-# cannot be driven, so they may be newer than everything else.
-_OURS = ("pytest", "coverage", "pluggy>=1.2")
+_OURS = ("pytest", "coverage")
+# These have no say in what a project does, and older ones cannot be driven: whatever the project asks for.
 _ANY_AGE = ("coverage", "pluggy")
+_OVERRIDES = ("pluggy>=1.2",)
+_OLDEST_PYTEST = "7"
 _LONGEST = 500
 # Nobody's packages worked with a Python on the day of its release, and few had wheels for it.
 _GRACE = timedelta(days=180)
@@ -57,13 +59,15 @@ class Source:
 @dataclass(frozen=True, slots=True)
 class Resolution:
     """Attributes: `pins` as `name==version`; `problem` in uv's own words, and `fault`, whose it is;
-    `without_wheel` are the names for which there are only archives of source.
+    `without_wheel` are the names for which there are only archives of source; `too_old` is the version of
+    pytest that would have been, where a newer one had to be taken.
     """
 
     pins: tuple[str, ...] = ()
     problem: str = ""
     fault: Literal["", "project", "ours"] = ""
     without_wheel: tuple[str, ...] = ()
+    too_old: str = ""
 
     @property
     def versions(self) -> dict[str, str]:
@@ -121,12 +125,21 @@ class Resolver:
         """
         lines = [*wanted, *(_OURS if for_tests else ())]
         known = [f"{name}=={version}" for name, version in sorted((preferred or {}).items())]
-        arguments = self._arguments(newest, sources)
-        answer = await self._compile(lines, arguments, sources, "pins.txt", "\n".join(known))
-        if isinstance(answer, Resolution):
-            return answer
-        pins = (line.split("#")[0].strip() for line in answer.splitlines())
-        return Resolution(pins=tuple(sorted(pin for pin in pins if "==" in pin)))
+        overrides = _OVERRIDES if for_tests else ()
+        found, too_old = Resolution(), ""
+        for _ in range(2):
+            arguments = self._arguments(newest, sources)
+            answer = await self._compile(
+                lines, arguments, sources, "pins.txt", "\n".join(known), overrides
+            )
+            found = answer if isinstance(answer, Resolution) else _pinned(answer)
+            found = replace(found, too_old=too_old)
+            version = found.versions.get("pytest", "") if for_tests else ""
+            if not version or Version(version) >= Version(_OLDEST_PYTEST):
+                break
+            too_old = version
+            overrides = (*_OVERRIDES, f"pytest>={_OLDEST_PYTEST},<8")
+        return found
 
     async def locate(self, pins: Sequence[str]) -> Resolution | dict[str, str]:
         """Addresses of the archives of source of these `name==version`, by name; or why there are none."""
@@ -149,6 +162,7 @@ class Resolver:
         sources: Sequence[Source],
         target: str,
         before: str,
+        overrides: Sequence[str] = (),
     ) -> "Resolution | str":
         """What uv writes into the file `target`, which has `before` already; or why it did not."""
         folder = Path(await anyio.to_thread.run_sync(_made))
@@ -156,8 +170,12 @@ class Resolver:
             (folder / "wanted.in").write_text("".join(f"{line}\n" for line in lines))
             if before:
                 (folder / target).write_text(f"{before}\n")
+            (folder / "overrides.txt").write_text("".join(f"{line}\n" for line in overrides))
             status, words = await uv.ask(
-                [*arguments, "-o", target], folder, cache=self.cache, settings=_metadata(sources)
+                [*arguments, "--overrides", "overrides.txt", "-o", target],
+                folder,
+                cache=self.cache,
+                settings=_metadata(sources),
             )
             return _failed(words, status) if status else (folder / target).read_text()
         except OSError as error:
@@ -208,10 +226,10 @@ def _failed(words: str, status: int) -> Resolution:
     if not isinstance(error, InvalidInput):
         return Resolution(problem=str(error), fault="ours")
     said = uv_errors.condense(words)
-    if "pluggy" in said:
-        return Resolution(
-            problem=f"The project wants a pytest that is too old for proofbox to drive: {said}",
-            fault="ours",
-        )
     without = dict.fromkeys(canonicalize_name(name) for name in _NO_WHEEL.findall(words))
     return Resolution(problem=said, fault="project", without_wheel=tuple(without))
+
+
+def _pinned(text: str) -> Resolution:
+    pins = (line.split("#")[0].strip() for line in text.splitlines())
+    return Resolution(pins=tuple(sorted(pin for pin in pins if "==" in pin)))

@@ -214,13 +214,15 @@ async def open_app(
     on_progress: OnProgress | None = None,
     roots: tuple[Path, ...] = (),
     quotas: Quotas | None = None,
+    several: bool = False,
 ) -> AsyncGenerator[App]:
     """Everything that tools stand on, for as long as the block runs. The command line uses it too.
 
     `backend` stands in for the one that the settings choose. `on_progress` hears of long work. `roots`
-    are the folders that paths may name where the settings name none. `quotas` counts what principals use.
+    are the folders that paths may name where the settings name none. `quotas` counts what principals use;
+    there are `several` if they are told apart.
     """
-    news = News()
+    news = News(several=several)
 
     def tell(line: str) -> None:
         news.post(line)
@@ -272,7 +274,12 @@ def create_server(
         quotas = None if hosting is None else hosting.make_quotas(data_folder(settings))
         try:
             async with open_app(
-                settings, backend=backend, on_progress=on_progress, roots=roots, quotas=quotas
+                settings,
+                backend=backend,
+                on_progress=on_progress,
+                roots=roots,
+                quotas=quotas,
+                several=auth is not None,
             ) as app:
                 on_open(app)
                 yield app

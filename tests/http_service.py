@@ -58,8 +58,12 @@ async def serving(
         runner = service.runner(await service.app(server))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: runner.serve(sockets=[listener]))
+            served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", service)
             try:
-                yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", service)
+                # Answered once everything has started.
+                async with httpx2.AsyncClient(timeout=30) as http_client:
+                    await http_client.get(f"{served.base}/healthz")
+                yield served
             finally:
                 runner.should_exit = True
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -270,3 +271,19 @@ def test_a_token_file_that_cannot_be_used_stops_the_start(
 
     with pytest.raises(SettingsError, match="tokens"):
         HttpService(HttpSettings(token_file=path))
+
+
+async def test_what_is_built_for_one_principal_is_not_told_to_others(
+    backend: FakeBackend, tmp_path: Path
+) -> None:
+    """The names of packages that somebody asked for are theirs; who is alone with a service reads them."""
+    path, _ = token_file(tmp_path, "alice")
+    line = "Building a Python 3.12 environment: secret-package"
+    said: list[str] = []
+    for http in (HttpSettings(port=0, token_file=path), HttpSettings(port=0)):
+        async with serving(backend, http) as served:
+            app: Any = served.service.running
+            app.news.post(line)
+            said.append(app.news.line)
+
+    assert said == ["A Python environment is being made", line]

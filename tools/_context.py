@@ -18,12 +18,15 @@ __all__ = ["App", "News", "advice", "app_of", "principal"]
 
 @dataclass(slots=True)
 class News:
-    """The newest line about work that calls wait for, such as building an environment."""
+    """The newest line about work that calls wait for, such as building an environment. Where principals
+    are `several`, it names nothing: what one of them asked for is not for the others.
+    """
 
     line: str = ""
+    several: bool = False
 
     def post(self, line: str) -> None:
-        self.line = line
+        self.line = "A Python environment is being made" if self.several else line
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ SHOP = text("""
 
 
     def pick():
-        return os.environ["TZ"] == "UTC"  # by random, as it were
+        return os.environ["TZ"] == "UTC"
 
 
     def other_pick():
@@ -104,7 +104,7 @@ BROKEN = (
     .replace(
         "    return 0\n", "    print('tests/test_exit.py::test_leave PASSED')\n    os._exit(0)\n"
     )
-    .replace('os.environ["TZ"] == "UTC"  # by random, as it were', "True")
+    .replace('os.environ["TZ"] == "UTC"', "True")
     .replace(
         "def other_pick():\n    return True",
         'def other_pick():\n    return os.environ["TZ"] != "UTC"',
@@ -219,6 +219,7 @@ EXIT = text("""
         assert callable(leave)
     """)
 PICK = text("""
+    # What shop picks is a random choice, as it were.
     from shop import other_pick, pick
 
 
@@ -464,12 +465,17 @@ async def test_what_is_too_slow_killed_or_not_the_change_is_undecided(check: Com
     elsewhere = await check(base, {"tests/test_a.py": copy})
 
     for evidence in (late, killed):
-        assert kinds(evidence) == {
-            "test_a.py::test_a": "pass_to_pass",
-            "test_a.py::test_b": "unknown",
-            "test_a.py::test_c": "unknown",
-        }
-        assert "It was in tests/test_a.py::test_b." in evidence.problems[0]
+        assert (
+            kinds(evidence)["test_a.py::test_b"]
+            == kinds(evidence)["test_a.py::test_c"]
+            == "unknown"
+        )
+        assert not evidence.of("pass_to_fail", "new_and_fails")
+        assert not evidence.regressions
+    assert "did not end in the time that they had" in " ".join(late.problems)
+    assert kinds(killed)["test_a.py::test_a"] == "pass_to_pass"
+    assert "killed by signal 9" in killed.problems[0]
+    assert "It was in tests/test_a.py::test_b. It may have used more memory" in killed.problems[0]
     assert kinds(elsewhere)["test_a.py::test_a"] == "unknown"
     assert "not from the tree under test" in elsewhere.problems[0]
 

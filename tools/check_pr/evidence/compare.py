@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import get_args
 
 import anyio
 
@@ -23,7 +24,7 @@ from .ground import Ground, ground_of, narrowed
 from .harness import with_own_harness
 from .importing import broken_imports
 from .kinds import BAD, GOOD
-from .reruns import Again, Wanted, Where, affordable, by_chance, run_again
+from .reruns import Again, Wanted, Where, by_chance, run_again, times_by_chance
 from .runs import Told, carry_out
 from .suspects import of_files, of_harness, of_tests
 from .table import Ran, Table, ordered
@@ -37,6 +38,7 @@ _DECIDING: tuple[Kind, ...] = (
     "fail_to_pass_weak",
     "new_and_fails",
 )
+_EVERYWHERE: tuple[Where, ...] = get_args(Where)
 _MOST_IMPORTS = 40
 
 
@@ -64,7 +66,6 @@ class _Comparison:
         self._tell = tell
         self._ran = Ran(Told(), Told(), Told(), Told())
         self._again = Again()
-        self._seconds = 0.0
         self._suspects: list[Suspect] = []
 
     async def evidence(self) -> Evidence:
@@ -85,12 +86,15 @@ class _Comparison:
             problems=tuple(self._problems()),
             regressions=tuple(regressions),
             commands=dict(self._commands()),
+            behaviours={
+                "base": tuple(self._ran.base.behaviours),
+                "head": tuple(self._ran.head.behaviours),
+            },
         )
 
     async def _first(self) -> None:
         """Every tree once, base's and head's code at the same time."""
         trees, selection = self._ground.trees, self._ground.selection
-        began = time.monotonic()
 
         async def base() -> None:
             self._ran.base = await self._run(trees.base, selection.base, self._at_base)
@@ -106,7 +110,6 @@ class _Comparison:
         async with anyio.create_task_group() as group:
             group.start_soon(base)
             group.start_soon(head)
-        self._seconds = time.monotonic() - began
 
     async def _run(self, project: Project, tests: Sequence[str], opened: OpenSandbox) -> Told:
         return await carry_out(narrowed(project, tests), self._ground.plan(project), opened)
@@ -177,20 +180,25 @@ class _Comparison:
             return table
         tests = [table.test(name) for name in table.names]
         deciding = [test for test in tests if _decides(test)]
-        if deciding:
-            self._tell(f"Running {len(deciding)} tests again, on both sides")
-            await self._run_again(table, deciding, ("base", "base_with_head", "head", "head_with_base"), times)  # fmt: skip
         steady = [test for test in tests if test.base in GOOD and test.head in GOOD]
-        chancy = by_chance(self._ground, self._ran.head, (test.id for test in steady))
-        results = self._ran.head.results
-        each = sum(results[name].seconds for name in chancy if name in results)
-        count = affordable(self._seconds, each, times) if chancy else 0
-        if count:
-            self._tell(f"{len(chancy)} tests may depend on chance: {count} more runs of them")
-            wanted = [test for test in steady if test.id in set(chancy) and not _decides(test)]
-            await self._run_again(table, wanted, ("base", "head"), count)
+        ids = [test.id for test in (*deciding, *steady)]
+        chancy = set(by_chance(self._ground, self._ran.head, ids))
+        often = times_by_chance(self._ran.head, chancy, times)
+        for chance, number in ((False, times), (True, max(times, often))):
+            mine = [test for test in deciding if (test.id in chancy) is chance]
+            self._say_again(mine, "decide something")
+            await self._run_again(table, mine, _EVERYWHERE, number)
+        rest = [test for test in steady if test.id in chancy and not _decides(test)]
+        if often:
+            self._say_again(rest, "may depend on chance")
+            await self._run_again(table, rest, ("base", "head"), often)
         table.with_reruns(self._again)
         return table
+
+    def _say_again(self, tests: Sequence[TestEvidence], why: str) -> None:
+        if tests:
+            count = f"{len(tests)} test" if len(tests) == 1 else f"{len(tests)} tests"
+            self._tell(f"Running {count} again, on both sides: they {why}")
 
     async def _run_again(
         self, table: Table, tests: Sequence[TestEvidence], sides: Sequence[Where], times: int

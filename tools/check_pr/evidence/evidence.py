@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ...run_generated_tests.events import Outcome, Raised
+from ..environment.environment import Behaviour, SideName
 
 Kind = Literal[
     "pass_to_fail",
@@ -101,6 +102,7 @@ class Evidence:
         problems: why part of it could not be decided: timeouts, lost sandboxes, memory. Never a regression.
         regressions: other than of tests: head's package cannot be imported, nothing is collected any more.
         commands: what was run, as somebody would type it, by side.
+        behaviours: what base's tests tried at base, and head's at head; see `beyond.behaviour`.
         seconds: wall time of all runs.
     """
 
@@ -111,6 +113,9 @@ class Evidence:
     problems: tuple[str, ...] = ()
     regressions: tuple[str, ...] = ()
     commands: Mapping[str, str] = field(default_factory=dict[str, str])
+    behaviours: Mapping[SideName, tuple[Behaviour, ...]] = field(
+        default_factory=dict[SideName, "tuple[Behaviour, ...]"]
+    )
     seconds: float = 0.0
 
     def of(self, *kinds: Kind) -> tuple[TestEvidence, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import Plan
+from ..beyond import behaviour
 from ..environment.side import Side
 from ..pull.pull import Pull
 from ..request import PrRequest
@@ -51,7 +52,8 @@ class Ground:
             env={"PYTHONPATH": search_path(project), **self.request.env},
             seconds=self.request.seconds,
             test_seconds=self.request.test_seconds,
-            guests={"origin": {"names": self.watched(project)}},
+            guests={"origin": {"names": self.watched(project)}, **behaviour.GUESTS},
+            modules=behaviour.modules(),
         )
 
     def watched(self, project: Project) -> list[str]:

@@ -2,8 +2,9 @@
 
 Each rerun is a fresh process with another hash seed and time zone: the first with the whole file of the test, as
 it was seen first; then without the other tests; then each alone, where there are few. What comes out differently
-on one side is flaky. A test that always passed in the first runs is run again only where it or a changed module
-reads what chance decides (random numbers, clocks, threads), and as often as a share of the first runs' time allows.
+on one side is flaky. A test that passed in the first runs of both sides is run again only where its file or a changed
+line reads what chance decides (random numbers, clocks, threads): more often than others where that costs little, and
+not at all where it takes minutes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,7 @@ from ...run_generated_tests.running import Plan
 from .ground import Ground, narrowed
 from .kinds import BAD, GOOD
 from .runs import Told, carry_out_all
-from .trees import Files, text
+from .trees import text
 
 Where = Literal["base", "base_with_head", "head", "head_with_base"]
 """Code of one side with the tests of one side, as `TestEvidence` names them."""
@@ -29,10 +30,10 @@ _GONE: Outcome = "not_run"
 _FEW = 4
 _MOST_SECONDS = 60.0
 _FILE_SECONDS = 20.0
-_SHARE = 0.4
-_LEAST_SECONDS = 3.0
-_MOST_BY_CHANCE = 8
-_PROCESS_SECONDS = 0.5
+# A test that fails every other time is missed in one of a hundred cases.
+_OFTEN = 6
+_LITTLE_SECONDS = 1.0
+_SOME_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _jobs(ground: Ground, one: Wanted, times: int) -> list[tuple[Project, Plan]]
     found = [_job(one.project, plan, (name,), 1) for name in breaking]
     if others:
         spent = sum(one.told.results[name].seconds for name in others if name in one.told.results)
-        count = max(1, min(times, int(_MOST_SECONDS / (spent + _PROCESS_SECONDS))))
+        count = max(1, min(times, int(_MOST_SECONDS / max(spent, 1.0))))
         found += _of_others(one, plan, others, count)
     return found
 
@@ -131,31 +132,48 @@ def _job(project: Project, plan: Plan, names: tuple[str, ...], number: int) -> t
 
 
 def by_chance(ground: Ground, told: Told, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the tests whose file, or a changed module, reads what chance decides."""
-    sources = {module.path for view in (ground.base, ground.head) for module in view.sources}
-    both = (ground.base.files, ground.head.files)
-    if any(_reads_chance(files, path) for path in ground.changed & sources for files in both):
+    """Those of the tests whose file, or a changed line of the code, reads what chance decides."""
+    if _change_draws_on_chance(ground):
         return tuple(names)
     files = {name: name.partition("::")[0] for name in names}
+    both = (ground.base.files, ground.head.files)
     chancy = {
-        path for path in set(files.values()) if any(_reads_chance(each, path) for each in both)
+        path
+        for path in set(files.values())
+        if any(path in each and draws_on_chance(text(each[path])) for each in both)
     }
     return tuple(
         name
         for name, file in files.items()
-        if file in chancy or name in told.results and "random" in told.results[name].left
+        if file in chancy or (name in told.results and "random" in told.results[name].left)
     )
 
 
-def _reads_chance(files: Files, path: str) -> bool:
-    return path in files and draws_on_chance(text(files[path]))
+def _change_draws_on_chance(ground: Ground) -> bool:
+    sources = {module.path for view in (ground.base, ground.head) for module in view.sources}
+    for change in ground.pull.changes:
+        sides = (
+            (ground.base.files, change.old_path, change.removed),
+            (ground.head.files, change.path, change.added),
+        )
+        for files, path, numbers in sides:
+            if path in sources and path in files:
+                lines = text(files[path]).splitlines()
+                if draws_on_chance(
+                    "\n".join(lines[one - 1] for one in numbers if one <= len(lines))
+                ):
+                    return True
+    return False
 
 
-def affordable(seconds_so_far: float, each: float, least: int) -> int:
-    """How often tests that always passed so far can be run again: at least `least` times if at all."""
-    budget = max(_LEAST_SECONDS, _SHARE * seconds_so_far)
-    count = min(_MOST_BY_CHANCE, int(budget / (each + _PROCESS_SECONDS)))
-    return max(count, least) if count else 0
+def times_by_chance(told: Told, names: Iterable[str], times: int) -> int:
+    """How often to run tests again that may depend on chance. What it costs to start a process is left out,
+    so that a busy machine comes to the same result as one that is not.
+    """
+    spent = sum(told.results[name].seconds for name in names if name in told.results)
+    if spent <= _LITTLE_SECONDS:
+        return max(times, _OFTEN)
+    return times if spent <= _SOME_SECONDS else int(spent <= _MOST_SECONDS)
 
 
 def disagree(first: Outcome | None, reruns: Sequence[Outcome]) -> bool:

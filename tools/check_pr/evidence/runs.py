@@ -7,6 +7,8 @@ from ....server.programs import OpenSandbox
 from ...run_generated_tests.events import Item, Outcome, Raised, TestResult, TestRun
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import Plan, run_mixed
+from ..beyond.behaviour import behaviours_of
+from ..environment.environment import Behaviour
 
 _MOST_CULPRITS = 12
 _KILLED = -9
@@ -25,6 +27,7 @@ class Told:
         problems: what failed through no fault of the tests.
         rigged: what shows that outcomes cannot be believed.
         imported: modules under test that the tests imported.
+        behaviours: what the tests tried that not every test does.
         whole: whether every test that there is has an outcome, or is known to have none.
         seconds: of all processes.
     """
@@ -40,6 +43,7 @@ class Told:
     problems: list[str] = field(default_factory=list[str])
     rigged: list[str] = field(default_factory=list[str])
     imported: set[str] = field(default_factory=set[str])
+    behaviours: list[Behaviour] = field(default_factory=list[Behaviour])
     seconds: float = 0.0
     whole: bool = True
 
@@ -130,6 +134,7 @@ def _take(told: Told, run: TestRun, project: Project) -> Project | None:
     """Add a run. The project for the rest, None if there is none."""
     told.seconds += run.seconds
     told.imported |= {record["name"] for record in run.guests.get("origin", ())}
+    told.behaviours += behaviours_of(run)
     told.items |= {item.id: item for item in run.items}
     told.not_collected |= run.not_collected
     told.left_out |= run.left_out

@@ -14,7 +14,7 @@ _FEW_FILES = 12
 _MOST_OF_THEM = 0.8
 # What decides what is installed, or how it is built.
 _FOR_ALL = re.compile(
-    r"(^|/)(pyproject\.toml|setup\.(py|cfg)|[^/]*requirements[^/]*\.txt|[^/]*\.lock|Pipfile|environment\.ya?ml"
+    r"^(requirements/)?(pyproject\.toml|setup\.(py|cfg)|[^/]*requirements[^/]*\.txt|[^/]*\.lock|Pipfile|environment\.ya?ml"
     r"|MANIFEST\.in|meson\.build|CMakeLists\.txt)$"
 )
 _PROSE = (".md", ".rst", ".txt", ".png", ".svg", ".jpg", ".gif")

@@ -21,7 +21,7 @@ _COMMANDS = re.compile(
     r"(^|/)(tox\.(ini|toml)|noxfile\.py|Makefile|[Jj]ustfile|tasks\.py|dodo\.py)$"
 )
 _TESTING = re.compile(r"\b(py\.?test|unittest|tests?)\b|testenv|-k\b|--deselect|--ignore")
-_OWN_PACKAGES = "with the packages that each side asks for; their differences are told"
+_OWN_PACKAGES = "with base's versions wherever head's requirements accept them"
 _OWN_COMMAND = "by our own call of pytest, not by this one"
 
 
@@ -72,7 +72,7 @@ def of_harness(ground: Ground, with_own: Iterable[str]) -> Iterator[Suspect]:
 
 def _configuration(ground: Ground, judged: str) -> Suspect:
     mine, other = ground.base.manifest, ground.head.manifest
-    names = sorted({*mine.options, *other.options})
+    names = sorted({*mine.options, *other.options} - {"ini_options"})
     changed = [name for name in names if mine.options.get(name) != other.options.get(name)]
     path = other.config or mine.config
     change = next((one for one in ground.pull.changes if one.path == path), None)

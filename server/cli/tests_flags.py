@@ -10,7 +10,8 @@ Command = Callable[..., Any]
 FLAGS = (
     click.argument("paths", nargs=-1, required=True),
     click.option("--repeat", default=3, show_default=True, type=click.IntRange(1, 10),
-                 help="Runs of all tests, each in another order and a fresh process."),
+                 help="Runs of all tests, each in another order and a fresh process; 1 says nothing of order and "
+                 "chance."),
     click.option("--coverage-target", type=click.FloatRange(0, 100), metavar="PERCENT",
                  help="What the tests must run of the source."),
     click.option("--mutation", default="quick", show_default=True,

@@ -1,7 +1,7 @@
 """Run the tests several times, each in a fresh process, and find those that do not always come out alike.
 
 The first run is in the order of the files, the second in the reverse: every pair of tests is seen in both
-orders. Hash seed and time zone differ from run to run. A test that ends its process, hangs or writes on
+orders. A single run says nothing of orders and of chance. Hash seed and time zone differ from run to run. A test that ends its process, hangs or writes on
 our channel is named and left out, and the others run without it.
 """
 
@@ -81,8 +81,6 @@ def variation(base: Plan, index: int) -> Plan:
         seed=index,
         hash_seed=_HASH_SEEDS[index % len(_HASH_SEEDS)] + index // len(_HASH_SEEDS),
         timezone=_ZONES[index % len(_ZONES)],
-        # Counting costs a millisecond for each, and the others wait for the first run.
-        count_assertions=index == 1,
     )
 
 
@@ -92,19 +90,26 @@ async def repeat(
     times: int,
     open_sandbox: OpenSandbox,
     on_done: OnDone = lambda said: None,
+    *,
+    sandboxes: int = 1,
 ) -> Repeats:
-    """Run all tests `times` times, at least twice so that two processes agree on what there is to run."""
-    found = await _first(project, base, open_sandbox, on_done)
+    """Run all tests `times` times. Where a run takes long, up to so many sandboxes share them."""
+    # Counting costs a millisecond for each, and the other runs wait for the first.
+    counting = replace(base, count_assertions=True)
+    found = await _first(project, base if times > 1 else counting, open_sandbox, on_done)
     if found.untrusted or found.lost or not found.first.tests:
         return found
     ids = tuple(found.first.tests) if found.culprits else None
     project = found.project or project
-    plans = [replace(variation(base, index), ids=ids) for index in range(1, max(2, times))]
+    plans = [
+        replace(variation(counting if index == 1 else base, index), ids=ids)
+        for index in range(1, times)
+    ]
 
     def told(ran: Ran) -> None:
         on_done(f"Run {ran.index + 2} of {len(plans) + 1} is done: {len(ran.run.tests)} tests")
 
-    more = await run_all(project, plans, open_sandbox, told)
+    more = await run_all(project, plans, open_sandbox, told, sandboxes=sandboxes)
     found = replace(
         found,
         runs=(*found.runs, *more),
@@ -112,7 +117,12 @@ async def repeat(
         untrusted=tuple(_distrust(found.first, more)),
         lost=tuple(p for run in more if run.lost for p in run.problems),
     )
-    return await _by_chance(project, found, base, open_sandbox, on_done)
+    extra = _by_chance(project, found, base) if times > 1 else []
+    if extra:
+        on_done(f"Tests that may depend on chance: {len(extra)} more runs of them")
+        ran = await run_all(project, extra, open_sandbox, sandboxes=sandboxes)
+        found = replace(found, extra=tuple(run for run in ran if run.complete))
+    return found
 
 
 async def _first(
@@ -182,27 +192,22 @@ def _distrust(first: TestRun, more: Sequence[TestRun]) -> list[str]:
     return list(dict.fromkeys(said))
 
 
-async def _by_chance(
-    project: Project, found: Repeats, base: Plan, open_sandbox: OpenSandbox, on_done: OnDone
-) -> Repeats:
-    """Run tests that may depend on chance more often: three runs miss a flake of 30 % in one of three cases,
-    and take it for a test that always fails in one of forty.
+def _by_chance(project: Project, found: Repeats, base: Plan) -> list[Plan]:
+    """More runs of tests that may depend on chance: three miss a flake of 30 % in one of three cases, and take
+    it for a test that always fails in one of forty.
     """
     suspects = tuple(name for name in found.first.tests if _may_vary(project, found, name))
     if not suspects or found.untrusted or found.lost:
-        return found
+        return []
     share = len(suspects) / max(1, len(found.first.tests))
     each = max(0.5, found.first.seconds * share)
     passing = any(found.results(name)[0].outcome == "passed" for name in suspects)
     most = _SUSPECT_RUNS if passing else _FAILING_RUNS
     count = max(3, min(most, int(_SUSPECT_SECONDS / each)))
-    plans = [
+    return [
         replace(base, ids=suspects, hash_seed=7 * index + 3, timezone=_ZONES[index % len(_ZONES)])
         for index in range(count)
     ]
-    on_done(f"{len(suspects)} tests may depend on chance: {count} more runs of them")
-    extra = await run_all(project, plans, open_sandbox)
-    return replace(found, extra=tuple(run for run in extra if run.complete))
 
 
 def _may_vary(project: Project, found: Repeats, name: str) -> bool:

@@ -146,6 +146,8 @@ def _problems(evidence: Evidence) -> list[str]:
 
 def _notes(evidence: Evidence) -> list[str]:
     notes: list[str] = []
+    if len(evidence.repeats.runs) == 1 and evidence.repeats.first.tests:
+        notes.append("One run only: whether a test depends on chance, or on others, is not known.")
     changed = sorted({path for run in evidence.repeats.runs for path in run.changed})
     if changed:
         notes.append(f"The tests change files of the project: {', '.join(changed[:5])}.")

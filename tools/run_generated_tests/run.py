@@ -36,9 +36,10 @@ _RUN_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class _On:
-    """Where a suite runs: how sandboxes are opened, and with what each run begins."""
+    """Where a suite runs: how sandboxes are opened and how many at most, and with what each run begins."""
 
     open_sandbox: OpenSandbox
+    sandboxes: int
     base: Plan
     tell: Tell
 
@@ -76,7 +77,8 @@ async def _on_each_python(
                     env=request.env, test_seconds=request.timeout_seconds, seconds=_RUN_SECONDS
                 )
                 full = not any(outcome.evidence for outcome in outcomes)
-                evidence = await _examine(request, prepared, _On(opened, base, tell), full=full)
+                on = _On(opened, app.sessions.spread, base, tell)
+                evidence = await _examine(request, prepared, on, full=full)
         except InvalidInput as error:
             if len(versions) == 1:
                 raise
@@ -93,7 +95,9 @@ async def _on_each_python(
 
 async def _examine(request: TestsRequest, prepared: Prepared, on: _On, *, full: bool) -> Evidence:
     project = prepared.project
-    repeats = await repeat(project, on.base, request.repeat, on.open_sandbox, on.tell)
+    repeats = await repeat(
+        project, on.base, request.repeat, on.open_sandbox, on.tell, sandboxes=on.sandboxes
+    )
     project = repeats.project or project
     evidence = Evidence(prepared, repeats)
     if repeats.untrusted or repeats.lost or not repeats.first.tests:

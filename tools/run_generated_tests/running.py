@@ -25,6 +25,8 @@ _GUEST = Path(__file__).parent / "guest"
 _PACKAGE = "proofbox_guest"
 _UNSENT = {"driver", "boot"}
 _MARGIN_SECONDS = 20.0
+# From the start of Python until pytest is imported; a busy machine takes ten.
+_START_SECONDS = 45.0
 _PROBES = 12
 _WATCHED = 100
 # They reorder, repeat or distribute tests, measure what we measure, or write where we read.
@@ -71,22 +73,30 @@ class Ran:
 
 
 async def run_each(
-    project: Project, plans: Sequence[Plan], open_sandbox: OpenSandbox, *, lanes: int = LANES
+    project: Project,
+    plans: Sequence[Plan],
+    open_sandbox: OpenSandbox,
+    *,
+    lanes: int = LANES,
+    sandboxes: int = 1,
 ) -> AsyncGenerator[Ran]:
     """Carry out plans, each as it is done; `Ran.index` says which it is.
 
     What went wrong with a run is in it; nothing is raised for it.
     """
-    async for ran in _each([(project, plan) for plan in plans], open_sandbox, lanes):
+    async for ran in _each([(project, plan) for plan in plans], open_sandbox, lanes, sandboxes):
         yield ran
 
 
 async def _each(
-    wanted: Sequence[tuple[Project, Plan]], open_sandbox: OpenSandbox, lanes: int
+    wanted: Sequence[tuple[Project, Plan]],
+    open_sandbox: OpenSandbox,
+    lanes: int,
+    sandboxes: int = 1,
 ) -> AsyncGenerator[Ran]:
     prepared = [_Prepared(*each, str(index)) for index, each in enumerate(wanted)]
     async with programs.run(
-        (each.program for each in prepared), open_sandbox, lanes=lanes
+        (each.program for each in prepared), open_sandbox, lanes=lanes, sandboxes=sandboxes
     ) as ended:
         async for ran in ended:
             index = int(ran.program.id)
@@ -98,12 +108,19 @@ async def run_all(
     plans: Sequence[Plan],
     open_sandbox: OpenSandbox,
     on_done: Callable[[Ran], None] = lambda ran: None,
+    *,
+    sandboxes: int = 1,
 ) -> list[TestRun]:
-    """Carry out plans; the runs in the plans' order."""
+    """Carry out plans; the runs in the plans' order. `sandboxes` are the most to use, where it takes long."""
     runs: dict[int, TestRun] = {}
-    async for ran in run_each(project, plans, open_sandbox):
+    async for ran in run_each(project, plans, open_sandbox, sandboxes=sandboxes):
         runs[ran.index] = ran.run
         on_done(ran)
+    lost = [index for index, run in sorted(runs.items()) if run.lost]
+    if lost and sandboxes > 1:
+        # There may have been no room for more than one.
+        again = await run_all(project, [plans[index] for index in lost], open_sandbox)
+        runs |= zip(lost, again, strict=True)
     return [runs[index] for index in range(len(plans))]
 
 
@@ -162,6 +179,7 @@ class _Prepared:
                 **plan.env,
             },
             "seconds": plan.seconds,
+            "start_seconds": _START_SECONDS,
             "still_seconds": plan.test_seconds,
             "watched": [f"{ROOT}/{path}" for path in project.files],
         }
@@ -171,7 +189,11 @@ class _Prepared:
             return TestRun(complete=False, problems=(error,), lost=True)
         answer = self._answer(result)
         if answer is None:
-            return TestRun(complete=False, problems=(_no_answer(result),))
+            # The driver's own exception is no doing of the tests; that it was killed may be.
+            ours = result.outcome == "raised"
+            return TestRun(complete=False, problems=(_no_answer(result),), lost=ours)
+        if answer["how"] == "not_started":
+            return TestRun(complete=False, problems=(_not_started(answer),), lost=True)
         return read(answer, self._probes)
 
     def _answer(self, result: ProgramResult) -> dict[str, Any] | None:
@@ -207,6 +229,14 @@ def arguments(project: Project, plan: Plan) -> list[str]:
 def _most_watched(project: Project) -> list[str]:
     """Files that a test may not change, for a look after every test; all are looked at after the last."""
     return [*project.tests, *(module.path for module in project.sources)][:_WATCHED]
+
+
+def _not_started(answer: Mapping[str, Any]) -> str:
+    said = " ".join(answer["stderr"].split())[-500:] or "it did not begin"
+    return (
+        f"Python could not be started in the sandbox for the tests, so none was run: {said}. Its users must be "
+        "able to execute the interpreter and to read its library."
+    )
 
 
 def _no_answer(result: ProgramResult) -> str:

@@ -1,36 +1,21 @@
-"""One sandbox for all the runs of a suite, and another one when it is lost."""
+"""The sandboxes of a suite: they stay open from run to run, and a lost one is replaced."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from ...server.programs import OpenSandbox
-from ...server.sandbox import Program, ProgramResult, ProgramRunner, SandboxUnavailable
+from ...server.programs import Kept, OpenSandbox
+from ...server.sandbox import ProgramRunner
 from .._context import App
 
 # Not every template or choice of an operator has them.
 _OURS = ("pytest", "coverage")
 
 
-class _Watched:
-    """A sandbox that remembers that it was lost."""
-
-    def __init__(self, runner: ProgramRunner) -> None:
-        self._runner = runner
-        self.lost = False
-
-    async def run_program(self, program: Program) -> ProgramResult:
-        try:
-            return await self._runner.run_program(program)
-        except SandboxUnavailable:
-            self.lost = True
-            raise
-
-
 @asynccontextmanager
 async def sandboxes(
     app: App, who: str, packages: tuple[str, ...], python: str = ""
 ) -> AsyncGenerator[OpenSandbox]:
-    """Where `programs.run` opens its sandboxes: all the same one while it lives. Closed at the end.
+    """Where `programs.run` opens its sandboxes. The first is there at once; all are closed at the end.
 
     Raises:
         InvalidInput: packages that cannot be had, or no such Python.
@@ -38,22 +23,18 @@ async def sandboxes(
     """
 
     @asynccontextmanager
-    async def fresh() -> AsyncGenerator[_Watched]:
-        wanted = (*packages, *_OURS)
+    async def fresh() -> AsyncGenerator[ProgramRunner]:
         lease = app.sessions.lease_once(
-            who, packages=wanted, purpose="tests", python=python, programs_only=True
+            who,
+            packages=(*packages, *_OURS),
+            purpose="tests",
+            python=python,
+            programs_only=True,
         )
         async with lease as held:
-            yield _Watched(held.programs)
+            yield held.programs
 
-    async with fresh() as first:
-
-        @asynccontextmanager
-        async def opened() -> AsyncGenerator[ProgramRunner]:
-            if not first.lost:
-                yield first
-                return
-            async with fresh() as other:
-                yield other
-
-        yield opened
+    async with Kept(fresh) as kept:
+        async with kept.open():
+            pass  # now, so that what cannot be had is said before anything else
+        yield kept.open

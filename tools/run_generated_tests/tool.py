@@ -75,7 +75,7 @@ async def run_generated_tests(
             ge=1,
             le=10,
             description="Runs of all tests, each in a fresh process, in another order, with another hash "
-            "seed and time zone.",
+            "seed and time zone. 1 is quick, and finds nothing that depends on order or chance.",
         ),
     ] = 3,
     mutation: Annotated[
@@ -84,7 +84,12 @@ async def run_generated_tests(
     ] = "quick",
     cpu_seconds: Annotated[
         float | None,
-        Field(gt=0, le=3600, description="CPU time for mutation. Default: 20 quick, 240 thorough."),
+        Field(
+            gt=0,
+            le=3600,
+            description="CPU time for mutation; default: 20 quick, 240 thorough. Above 120, also for breaking "
+            "functions.",
+        ),
     ] = None,
     env: Annotated[
         dict[str, str] | None,

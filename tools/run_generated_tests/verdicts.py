@@ -236,7 +236,9 @@ def _of_file(evidence: Evidence, file: str, error: Raised) -> Judged:
 
 
 def _never_collected(evidence: Evidence) -> Iterator[Judged]:
-    """What is written as a test and did not become one."""
+    """What is written as a test and did not become one; where nothing ran, nobody knows."""
+    if evidence.repeats.lost:
+        return
     run = evidence.repeats.first
     collected = {_written(item) for item in run.items}
     unreadable = {*run.not_collected, *run.left_out, *evidence.repeats.culprits}

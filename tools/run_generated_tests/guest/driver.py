@@ -91,9 +91,11 @@ class _Run:
         self._taken = 0
         self._output = {"stdout": b"", "stderr": b""}
         self._began = self._moved = time.monotonic()
-        self._start()
+        self._unsent = json.dumps(self._config["child"]).encode()
+        self._selector = selectors.DefaultSelector()
 
     def _start(self) -> None:
+        """Raises OSError where this machine lets no Python be started."""
         config_read, config_write = os.pipe()
         record_read, record_write = os.pipe()
         command = [sys.executable, "-c", self._config["boot"], str(config_read), str(record_write)]
@@ -109,9 +111,9 @@ class _Run:
         )
         os.close(config_read)
         os.close(record_write)
-        with open(config_write, "wb") as pipe:
-            pipe.write(json.dumps(self._config["child"]).encode())
-        self._selector = selectors.DefaultSelector()
+        # It may never read: nobody must wait for that.
+        os.set_blocking(config_write, False)
+        self._selector.register(config_write, selectors.EVENT_WRITE, "config")
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         for name, fd in (
@@ -124,6 +126,10 @@ class _Run:
 
     def finish(self) -> dict[str, Any]:
         """Wait for the end of the tests; what they said and how they ended."""
+        try:
+            self._start()
+        except OSError as error:
+            return {"how": "not_started", "stderr": str(error)}
         how = ""
         while not how:
             self._read(_LOOK_SECONDS)
@@ -147,12 +153,14 @@ class _Run:
 
     def _over(self) -> str:
         if self._process.poll() is not None:
-            return "ended"
+            return "not_started" if self._unsent else "ended"
         now = time.monotonic()
         if self._broken:
             return "broken"
         if now - self._began > self._config["seconds"]:
             return "timed_out"
+        if not self._taken:
+            return "not_started" if now - self._began > self._config["start_seconds"] else ""
         if now - self._moved > self._config["still_seconds"]:
             return "stuck"
         return ""
@@ -184,6 +192,9 @@ class _Run:
                 return
 
     def _take(self, name: str, fd: int) -> None:
+        if name == "config":
+            self._send(fd)
+            return
         try:
             data = os.read(fd, 1 << 16)
         except BlockingIOError:
@@ -197,6 +208,16 @@ class _Run:
             self._feed(data)
         else:
             self._output[name] = (self._output[name] + data)[-_KEPT_OUTPUT:]
+
+    def _send(self, fd: int) -> None:
+        try:
+            self._unsent = self._unsent[os.write(fd, self._unsent) :]
+            done = not self._unsent
+        except BrokenPipeError:
+            done = True
+        if done:
+            self._selector.unregister(fd)
+            os.close(fd)
 
     def _feed(self, data: bytes) -> None:
         self._taken += len(data)

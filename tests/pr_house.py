@@ -1,6 +1,9 @@
 """A package index for builds and resolutions without a network: a backend that is a few lines, and what runs tests."""
 
+import io
 import shutil
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from wheelhouse import Wheelhouse
@@ -47,6 +50,17 @@ def fill(house: Wheelhouse) -> Wheelhouse:
     house.add("pytest", "8.4.0", requires=("pluggy>=1.5",))
     house.add("coverage", "7.10")
     return house
+
+
+def add_source(house: Wheelhouse, name: str, version: str, files: Mapping[str, str]) -> None:
+    """An archive of source without a wheel, which `tinybuild` builds."""
+    told = project().decode().replace('"thing"', f'"{name}"').replace('"1.0"', f'"{version}"')
+    content = {"pyproject.toml": told, **files}
+    with tarfile.open(house.directory / f"{name}-{version}.tar.gz", "w:gz") as archive:
+        for path, text in content.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
 
 
 def new_house(place: Path) -> Wheelhouse:

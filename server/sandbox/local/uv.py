@@ -33,6 +33,7 @@ _DIE_WITH_US = (
 _PASSED_ON = frozenset(
     {
         *("HOME", "PATH", "LANG", "TMPDIR", "NETRC", "XDG_CACHE_HOME", "XDG_DATA_HOME"),
+        *("SYSTEMROOT", "LOCALAPPDATA", "APPDATA", "TEMP", "USERPROFILE"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL"),
@@ -91,14 +92,15 @@ async def run(
     """
     launcher = [sys.executable, "-I", "-S", "-c", _DIE_WITH_US, str(os.getpid())]
     process = await anyio.open_process(
-        [*launcher, *command],
+        # Requirements are resolved on other systems too, where nothing else is local.
+        [*(launcher if sys.platform == "linux" else []), *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         cwd=folder,
         env=env,
-        start_new_session=True,
+        start_new_session=os.name == "posix",
         pass_fds=inherited,
-        umask=0o022,
+        umask=0o022 if os.name == "posix" else -1,
     )
     words: list[str] = []
     try:
@@ -127,7 +129,10 @@ async def _lines(process: Process) -> AsyncGenerator[str]:
 
 def _kill_group(process: Process) -> None:
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _find() -> str:

@@ -1,5 +1,8 @@
 """Both sides of a pull request are resolved, built and opened, and whoever is at fault is named."""
 
+import json
+import secrets
+import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -7,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pr_house import SOURCE, new_house, project
+from pr_house import SOURCE, add_source, new_house, project
 from wheelhouse import Wheelhouse
 
 from proofbox.server.app import open_app
+from proofbox.server.cli.probes import PROBES
 from proofbox.server.programs import run
 from proofbox.server.sandbox import Cell, Program
 from proofbox.server.sandbox.local.backend import LocalBackend
@@ -38,19 +42,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
         files={"needs_old/__init__.py": "import solid\nassert solid.__version__ < '2'\n"},
     )
     made.add("helper", "1.0")
-    made.add_source(
-        "srconly", "1.0", setup=_HOSTILE_SOURCE.replace("MARK", str(made.directory / "ran"))
-    )
+    mark = made.directory / "ran"
+    hostile = f"import pathlib, contextlib\nwith contextlib.suppress(OSError):\n    pathlib.Path({str(mark)!r}).touch()\n"
+    source = {"hook.py": hostile, "src/srconly/__init__.py": "two = 2\n", "needs.txt": "helper\n"}
+    add_source(made, "srconly", "1.0", source)
+    add_source(made, "broken", "1.0", {"hook.py": "raise ValueError('never builds')"})
     return made
-
-
-_HOSTILE_SOURCE = """
-import pathlib
-try:
-    pathlib.Path("MARK").write_text("on the host")
-except OSError:
-    pass
-"""
 
 
 @pytest.fixture(scope="module")
@@ -338,3 +335,73 @@ async def test_a_build_that_was_done_is_not_done_again(app: App) -> None:
 
     assert first == again
     assert [each.what for each in again.head.behaviours] == ["$GITHUB_TOKEN"]
+
+
+async def test_a_package_that_is_source_only_is_built_in_a_sandbox(
+    app: App, house: Wheelhouse
+) -> None:
+    """With what its own metadata requires; nothing of it runs on the host."""
+    base = {"pyproject.toml": project()}
+    async with prepared(app, base, {"pyproject.toml": project('"srconly"')}) as ready:
+        both = ready.environments
+        found = await value(ready.head, "import srconly; srconly.two")
+
+    assert ready.blame() == ("", "")
+    assert {"srconly==1.0", "helper==1.0"} <= set(both.head.packages)
+    assert found == "2"
+    assert not (house.directory / "ran").exists()
+
+
+async def test_a_source_that_cannot_be_built_is_left_out_of_tests_or_ours(app: App) -> None:
+    """Whether it is for tests alone or the project needs it."""
+    group = b"[dependency-groups]\ntest = []"
+    for_tests = project().replace(group, b'[dependency-groups]\ntest = ["broken"]')
+    async with prepared(
+        app, {"pyproject.toml": for_tests}, {"pyproject.toml": project('"broken"')}
+    ) as ready:
+        both = ready.environments
+
+    assert ready.blame() == ("", "ours")
+    assert "never builds" in both.head.problem
+    assert any(note.startswith("Left out of base's tests") for note in both.notes), both.notes
+
+
+@pytest.mark.slow
+async def test_nothing_of_the_host_can_be_reached_while_a_project_is_built(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempts of `doctor`, made by the script of a build."""
+    token = secrets.token_hex(16)
+    monkeypatch.setenv("PROOFBOX_TEST_SECRET", token)
+    secret = tmp_path / "secret"
+    secret.write_text(token)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        abstract.bind(f"\0{token}")
+        abstract.listen()
+        given = {
+            "token": token,
+            "files": [str(secret)],
+            "port": server.getsockname()[1],
+            "abstract": token,
+        }
+        sources = {probe.name: probe.source(given) for probe in PROBES}
+        hook = (
+            "import contextlib, io, json\n"
+            f"for name, source in {sources!r}.items():\n"
+            "    said = io.StringIO()\n"
+            "    with contextlib.redirect_stdout(said):\n"
+            "        exec(source, {})\n"
+            "    with open('src/thing/probed.txt', 'a') as file:\n"
+            "        file.write(said.getvalue())\n"
+        )
+        base = {"pyproject.toml": project()}
+        async with prepared(app, base, {**base, "hook.py": hook.encode()}) as ready:
+            head = ready.environments.head
+
+    answers = [json.loads(line) for line in head.built["src/thing/probed.txt"].splitlines()]
+    assert [answer["ran"] for answer in answers] == [token[::-1]] * len(PROBES)
+    assert {answer["why"]: answer["got"] for answer in answers if answer["got"]} == {}
+    assert ("process", "fork") in {(each.kind, each.what) for each in head.behaviours}

@@ -1,8 +1,10 @@
 """Whether packages that a pull request brings can be imported beside the others."""
 
 import json
+import re
 import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ....server import programs
 from ....server.programs import OpenSandbox
@@ -12,70 +14,12 @@ from .environment import Environments
 _SECONDS = 120.0
 _MOST = 60
 _LONGEST = 300
-# Alone is in a fork that has imported nothing else; beside the others is in one process, one after another.
-_LOOK = """
-import importlib, json, os, sys
-from importlib import metadata
-
-def modules_of(name):
-    try:
-        found = metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        return []
-    listed = (found.read_text("top_level.txt") or "").split()
-    if not listed:
-        for file in found.files or ():
-            parts = str(file).split("/")
-            if parts[0].endswith((".dist-info", ".data", ".pth")) or ".." in parts or parts[0] == "__pycache__":
-                continue
-            listed.append(parts[0] if len(parts) > 1 else parts[0].split(".")[0])
-    names = dict.fromkeys(each.replace("/", ".") for each in listed)
-    return [each for each in names if each.isidentifier() and not each.startswith("_")]
-
-def attempt(name):
-    try:
-        importlib.import_module(name)
-    except BaseException as error:
-        return f"{type(error).__name__}: {error}"[:400]
-    return ""
-
-def apart(work):
-    read, write = os.pipe()
-    if os.fork() == 0:
-        os.close(read)
-        out = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        try:
-            os.write(write, json.dumps(work()).encode())
-        finally:
-            os._exit(0)
-    os.close(write)
-    with open(read, "rb") as pipe:
-        said = pipe.read()
-    os.wait()
-    return json.loads(said) if said else None
-
-def together(names):
-    return {name: said for name in names if (said := attempt(name))}
-
-def look(packages):
-    tops = {package: modules_of(package) for package in packages}
-    names = [name for listed in tops.values() for name in listed]
-    failed = apart(lambda: together(names))
-    if failed is None:
-        failed = {name: "its import ended the process" for name in names if apart(lambda: attempt(name)) is None}
-    answer = {}
-    for package, listed in tops.items():
-        for name in listed:
-            if name in failed:
-                alone = apart(lambda: attempt(name))
-                answer[package] = [name, failed[name], alone == ""]
-                break
-    return answer
-
-sys.stdout.write(TOKEN + " " + json.dumps(look(PACKAGES)))
-"""
+# What a sandbox has not, and everybody's machine may have: no conflict of packages.
+_LACKING = re.compile(
+    r"shared object|DISPLAY|tkinter|display|No module named '_|GLIBC|lib\w+\.so|CUDA|OSError",
+    re.IGNORECASE,
+)
+_GUEST = Path(__file__).parent / "guest" / "importing.py"
 
 
 async def import_conflicts(
@@ -85,14 +29,12 @@ async def import_conflicts(
     either says nothing of the change; what could not be found out is left out.
     """
     changed = [each.name for each in both.differences if each.after]
-    others = [pin.split("==")[0] for pin in both.head.packages]
-    ordered = [*(name for name in others if name not in changed), *changed][-_MOST:]
-    failed = await _look(ordered, open_head)
+    others = [name for name in map(_name, both.head.packages) if name not in changed]
+    found = await _look([*others, *changed][-_MOST:], open_head)
+    failed = {name: what for name, what in found.items() if what[2] or not _LACKING.search(what[1])}
     if not failed:
         return ()
-    known = await _look(
-        [pin.split("==")[0] for pin in both.base.packages if _name(pin) in failed], open_base
-    )
+    known = await _look([n for n in map(_name, both.base.packages) if n in failed], open_base)
     versions = dict(pin.split("==", 1) for pin in both.head.packages)
     return tuple(
         _sentence(name, versions.get(name, ""), *failed[name])
@@ -118,13 +60,14 @@ async def _look(
     if not packages:
         return {}
     token = secrets.token_hex(16)
-    code = f"TOKEN, PACKAGES = {token!r}, {list(packages)!r}\n{_LOOK}"
-    program = Program("imports", (Cell(code, "<imports>"),), timeout=_SECONDS)
+    say = f"print({token!r}, json.dumps(look({list(packages)!r})))"
+    cells = (Cell(_GUEST.read_text(), "<importing>"), Cell(say, "<importing>"))
+    program = Program("imports", cells, timeout=_SECONDS)
     async with programs.run([program], open_sandbox, lanes=1) as ended:
         async for ran in ended:
             if ran.result is None or ran.result.outcome != "completed":
                 continue
-            said, _, answer = ran.result.cells[0].stdout.text.partition(" ")
+            said, _, answer = ran.result.cells[1].stdout.text.partition(" ")
             if said == token:
                 return {name: tuple(each) for name, each in json.loads(answer).items()}
     return {}

@@ -65,7 +65,7 @@ class Both:
         """
         python = self._resolver.python
         before = await self._first(base, [cutoff(base.when, python), None], base.locked)
-        if base.wanted == head.wanted:
+        if (base.wanted, base.optional) == (head.wanted, head.optional):
             return before, before
         preferred = {**head.locked, **before.resolution.versions}
         dates = [before.newest, cutoff(max(base.when, head.when), python), None]

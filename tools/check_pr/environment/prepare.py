@@ -1,5 +1,6 @@
 """Both sides of a pull request made ready to run: resolved, built, and in sandboxes of their own."""
 
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ from .resolving import Resolver
 from .side import Side
 
 Tell = Callable[[str], None]
+
+_IMPORTS_SETUPTOOLS = re.compile(rb"^\s*(import|from) (pkg_resources|setuptools)\b", re.MULTILINE)
 
 
 @asynccontextmanager
@@ -91,10 +94,8 @@ async def _opened(ready: _Ready, kept: Kept, tell: Tell) -> Environment:
     try:
         async with kept.open():
             return environment
-    except InvalidInput as error:
-        # They were resolved, so the index has them; one of them is broken.
-        return replace(environment, problem=str(error), fault="project")
-    except SandboxError as error:
+    except (InvalidInput, SandboxError) as error:
+        # They were resolved, so that they cannot be installed is no matter of the project's requirements.
         return replace(environment, problem=str(error), fault="ours")
 
 
@@ -147,7 +148,8 @@ class _Preparation:
             self._notes.append(f"{python.note}.")
         maker = Maker(self._app, self._who, python, self._tell)
         needs = [
-            self._needs(tree, manifest) for tree, manifest in zip(trees, manifests, strict=True)
+            self._needs(tree, manifest, python)
+            for tree, manifest in zip(trees, manifests, strict=True)
         ]
         pins: list[tuple[Pinned, Pinned]] = []
         made: list[Made | None] = [None, None]
@@ -180,9 +182,23 @@ class _Preparation:
             await pin()
         return self._settled(pins[0], (base, head), manifests, needs, python, maker)
 
-    def _needs(self, tree: Tree, manifest: Manifest) -> Needs:
+    def _takes_setuptools(self, python: Python) -> bool:
+        """Whether the code relies on what every environment had until Python 3.12."""
+        if self._request.packages or not accepts(["<3.12"], python.version):
+            return False
+        return any(
+            _IMPORTS_SETUPTOOLS.search(content) is not None
+            for tree in (self._pull.base, self._pull.head)
+            for path, content in tree.files.items()
+            if path.endswith(".py") and path != "setup.py" and not path.startswith("doc")
+        )
+
+    def _needs(self, tree: Tree, manifest: Manifest, python: Python) -> Needs:
         _, locked = read_lock(tree.files)
         needs, unreadable = needs_of(manifest, tree.when, locked, self._request.packages)
+        if self._takes_setuptools(python):
+            needs = replace(needs, wanted=(*needs.wanted, "setuptools"))
+            self._note("setuptools is installed, which code here imports and names nowhere.")
         left = (*unreadable, *manifest.unreadable, *manifest.elsewhere)
         if left and not self._request.packages:
             shown = ", ".join(dict.fromkeys(text[:60] for text in left[:5]))

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from ....server.sandbox import InvalidInput
-from ....server.sandbox.local import interpreters, uv, uv_errors
+from ....server.sandbox.local import uv, uv_errors
 
 _OURS = ("pytest", "coverage")
 # These have no say in what a project does, and older ones cannot be driven: whatever the project asks for.
@@ -188,7 +188,7 @@ class Resolver:
         arguments = [
             *("pip", "compile", "wanted.in", "--no-header", "--no-annotate", "--no-sources"),
             *("--only-binary", ":all:", "--python-version", self.python),
-            *("--python", interpreters.running().executable),
+            *("--python", sys.executable),
         ]
         for source in sources:
             arguments += ["--no-binary", source.name]

@@ -239,7 +239,17 @@ async def open_app(
     # Jobs end before the sandboxes that they use.
     data = data_folder(settings)
     async with counted, manager as sessions, Jobs(data / "jobs.sqlite3") as jobs:
-        yield App(sessions, jobs, data, artifacts, news, allowed, counted)
+        yield App(
+            sessions,
+            jobs,
+            data,
+            artifacts,
+            news,
+            allowed,
+            counted,
+            cache=cache_folder(settings),
+            github=settings.github,
+        )
 
 
 class ProofboxServer(MCPServer[App]):

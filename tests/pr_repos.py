@@ -67,14 +67,15 @@ class Repo:
         start: str = "",
         also: str = "",
     ) -> str:
-        """Commit files on top of a branch, or of `start` to begin the branch there; its full name.
+        """Commit files on top of a branch, or of `start` to begin the branch there; its full name. A branch
+        that is new begins at main.
 
         `also` is a second parent, so that the commit is a merge. Nothing is checked out.
         """
         when = when or FIRST + timedelta(minutes=self._commits)
         self._commits += 1
         ref = on if on.startswith("refs/") else f"refs/heads/{on}"
-        parent = start or self.name_of(ref)
+        parent = start or self.name_of(ref) or self.name_of("refs/heads/main")
         lines = [
             f"commit {ref}\nmark :1\ncommitter A Person <a@example.org> {int(when.timestamp())} +0000\n",
             _data(message.encode()).decode(),

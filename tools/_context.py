@@ -6,6 +6,7 @@ from pathlib import Path
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
+from ..server.github import GitHubAccess
 from ..server.jobs import Jobs
 from ..server.principal import principal
 from ..server.quotas.quotas import Quotas
@@ -32,7 +33,8 @@ class News:
 @dataclass(frozen=True, slots=True)
 class App:
     """The lifespan context: one for the life of the server. `roots` are the folders that paths may name,
-    `data` the one that things are kept in, `quotas` what each principal may use.
+    `data` the one that things are kept in, `cache` the one that may be deleted, `quotas` what each
+    principal may use, `github` where pull requests are had from.
     """
 
     sessions: SessionManager
@@ -42,6 +44,8 @@ class App:
     news: News = field(default_factory=News)
     roots: tuple[Path, ...] = ()
     quotas: Quotas = field(default_factory=Quotas)
+    cache: Path = field(kw_only=True)
+    github: GitHubAccess = field(kw_only=True)
 
 
 def app_of(ctx: Context[App]) -> App:

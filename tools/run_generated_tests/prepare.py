@@ -38,7 +38,7 @@ def prepare(request: TestsRequest, roots: Sequence[Path]) -> Prepared:
     notes: list[str] = []
     files: dict[str, bytes] = {}
     if request.project is not None:
-        files, kept, notes = uploads.collect(_folder(request.project, roots))
+        files, kept, notes = uploads.collect(folder_inside(request.project, roots))
     elif not request.tests:
         raise InvalidInput("Give tests (path to text), or project, a folder that has some.")
     on_disk = read_manifest(files)
@@ -85,10 +85,16 @@ def _prepared(
     return Prepared(project, sheets, tuple(dict.fromkeys(wrong)))
 
 
-def _folder(name: str, roots: Sequence[Path]) -> Path:
+def folder_inside(name: str, roots: Sequence[Path], instead: str = "") -> Path:
+    """The folder that a path names, resolved; `instead` says what can be given where none may be read.
+
+    Raises:
+        InvalidInput: it is none, or outside the folders that may be read.
+    """
     if not roots:
+        advice = instead or "Send source and tests as text"
         raise InvalidInput(
-            "This server may not read files. Send source and tests as text, or set PROOFBOX_ROOTS to the "
+            f"This server may not read files. {advice}, or set PROOFBOX_ROOTS to the "
             "folders that paths may name."
         )
     resolved = [root.resolve() for root in roots]

@@ -21,7 +21,7 @@ _SUFFIXES = {
     ".png", ".jpg", ".gif", ".bin", ".dat", ".log", ".snap", ".ambr", ".graphql", ".proto", ".lark", ".ebnf",
     ".example", ".sample", ".golden", ".expected", ".out", ".diff", ".patch", ".srt", ".ics", ".eml",
 }  # fmt: skip
-_FIRST = (".py", ".toml", ".cfg", ".ini")
+FIRST = (".py", ".toml", ".cfg", ".ini")
 _NEVER_FOLDERS = {
     "__pycache__", ".git", ".hg", ".svn", ".tox", ".nox", ".venv", "venv", "node_modules", ".mypy_cache",
     ".pytest_cache", ".ruff_cache", ".eggs", "site-packages", ".idea", ".vscode",
@@ -52,7 +52,7 @@ def collect(folder: Path) -> tuple[dict[str, bytes], list[Kept], list[str]]:
     kept = [Kept(name, "ignored") for name in ignored]
     files: dict[str, bytes] = {}
     total = 0
-    for name in sorted(names, key=lambda name: (not name.endswith(_FIRST), name)):
+    for name in sorted(names, key=lambda name: (not name.endswith(FIRST), name)):
         content = _judged(folder, name)
         if isinstance(content, Kept):
             kept.append(content)
@@ -109,7 +109,7 @@ def _listed(folder: Path) -> tuple[list[str], list[str], list[str]]:
             ignored = _run(folder, *there, *listing, "--others", "--ignored", "--directory")
         except (OSError, subprocess.SubprocessError):
             note = "git is not here, so .gitignore was not heeded: only Python and its configuration was sent."
-            return [n for n in _walk(folder) if n.endswith(_FIRST)], [], [note]
+            return [n for n in _walk(folder) if n.endswith(FIRST)], [], [note]
     return [name for name in names if not _left_out(name)], ignored, []
 
 

@@ -1,15 +1,16 @@
 """Which changed lines the tests run, and which mutants of these lines no test notices."""
 
 import ast
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 
-from ...run_generated_tests.measured import FileCoverage, Worth, WorthOptions
+from ....server.programs import OpenSandbox
+from ...run_generated_tests.measured import Coverage, Worth, WorthOptions
 from ...run_generated_tests.project import ROOT, Module, Project
-from ...run_generated_tests.running import Plan, run_all
+from ...run_generated_tests.running import Plan, run_mixed
 from ...run_generated_tests.worth import plan, read
 from ..environment.side import Side
 from ..evidence.evidence import Evidence
@@ -20,7 +21,10 @@ from ..request import PrRequest
 from .beyond import ChangeCoverage, ChangedLines
 
 _CPU_SECONDS = 10.0
-"""For mutants: some two hundred of fast tests, and no more than the tests themselves often take."""
+_MOST_MUTANTS = 60
+"""Enough to see whether changed lines are checked at all; more is what `run_generated_tests` is for."""
+
+_FEW_TESTS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,110 @@ async def change_coverage(
     tests = [one.id for one in evidence.tests if one.head == "passed" and one.kind != "flaky"]
     if not tests:
         return ChangeCoverage(problem="No test passed at head, so there is none to measure with.")
-    tell("Measuring which changed lines are run, and trying mutants of them")
-    project = narrowed(project, {name.partition("::")[0] for name in tests})
-    options = _options(project, request)
-    wanted = _plan(project, tests, options, changed, request)
-    [run] = await run_all(project, [wanted], head.open_sandbox)
-    return _coverage(read(run, tests, options), changed)
+    tell("Measuring which changed lines are run")
+    measuring = _Measuring(project, changed, request, head.open_sandbox)
+    found = await measuring.lines(tests)
+    if found.problem or not request.mutation:
+        return found
+    concerned = measuring.concerned
+    if not concerned:
+        return found
+    tell(f"Trying mutants of the changed lines on {len(concerned)} tests")
+    return await measuring.mutants(concerned, found)
+
+
+class _Measuring:
+    """The runs that measure. They begin with head's own configuration and conftest files: nothing is judged."""
+
+    def __init__(
+        self,
+        project: Project,
+        changed: Sequence[_Changed],
+        request: PrRequest,
+        opened: OpenSandbox,
+    ) -> None:
+        self._project = project
+        self._changed = changed
+        self._request = request
+        self._opened = opened
+        self.concerned: list[str] = []
+
+    async def lines(self, tests: Sequence[str]) -> ChangeCoverage:
+        """Changed statements that any of the tests runs, and the others; fills `concerned`."""
+        parts = _parted(tests)
+        wanted = [self._job(part, "off") for part in parts]
+        runs = await run_mixed([(project, job) for project, job, _ in wanted], self._opened)
+        read_ = [
+            read(run, part, job[2]) for run, part, job in zip(runs, parts, wanted, strict=True)
+        ]
+        blind = next((one for one in read_ if one.coverage is None), None)
+        if blind is not None:
+            return ChangeCoverage(problem=_trouble(blind))
+        measured = [one.coverage for one in read_ if one.coverage is not None]
+        self.concerned = [
+            test for one in measured for test in one.per_test if self._meets(one, test)
+        ]
+        return ChangeCoverage(tuple(_of_file(one, measured) for one in self._changed))
+
+    async def mutants(self, tests: Sequence[str], found: ChangeCoverage) -> ChangeCoverage:
+        """With what the tests that run changed lines make of mutants of these."""
+        project, job, options = self._job(tests, "quick")
+        [run] = await run_mixed([(project, job)], self._opened)
+        worth = read(run, tests, options)
+        if worth.mutation is None:
+            return replace(found, problem=f"No mutants were tried: {_trouble(worth)}")
+        clear = worth.mutation.count("killed") + worth.mutation.count("survived")
+        return replace(found, survivors=worth.mutation.survivors, mutants=clear)
+
+    def _meets(self, coverage: Coverage, test: str) -> bool:
+        """Whether a test itself runs changed lines."""
+        ran = coverage.per_test[test]
+        return any(
+            first <= line <= last
+            for one in self._changed
+            for first, last in ran.get(one.module.path, ())
+            for line in one.statements
+        )
+
+    def _job(
+        self, tests: Sequence[str], mutation: Literal["off", "quick"]
+    ) -> tuple[Project, Plan, WorthOptions]:
+        project = narrowed(self._project, {name.partition("::")[0] for name in tests})
+        options = WorthOptions(
+            mutation=mutation,
+            cpu_seconds=_CPU_SECONDS,
+            env={"PYTHONPATH": search_path(project), **self._request.env},
+            test_seconds=self._request.test_seconds,
+        )
+        common = plan(project, tests, options)
+        guest: dict[str, Any] = {
+            **common.guests["worth"],
+            # What no test imports has not run.
+            "modules": [],
+            "vacuity": None,
+            "lines": {f"{ROOT}/{one.module.path}": sorted(one.lines) for one in self._changed},
+        }
+        if guest["mutation"]:
+            guest["mutation"] = {**guest["mutation"], "most": _MOST_MUTANTS}
+        seconds = min(common.seconds, self._request.seconds)
+        return project, replace(common, guests={"worth": guest}, seconds=seconds), options
+
+
+def _parted(tests: Sequence[str]) -> list[list[str]]:
+    """Tests for two processes, file by file; for one where they are few."""
+    by_file: dict[str, list[str]] = {}
+    for name in tests:
+        by_file.setdefault(name.partition("::")[0], []).append(name)
+    if len(tests) < _FEW_TESTS or len(by_file) < 2:
+        return [list(tests)]
+    parts: list[list[str]] = [[], []]
+    for names in sorted(by_file.values(), key=len, reverse=True):
+        min(parts, key=len).extend(names)
+    return parts
+
+
+def _trouble(worth: Worth) -> str:
+    return next(iter(worth.problems), "The run that measures gave no answer.")
 
 
 def _changed(pull: Pull, head: Side) -> tuple[Project, tuple[_Changed, ...]]:
@@ -97,48 +199,11 @@ def _says_nothing(node: ast.stmt) -> bool:
     return isinstance(node, ast.Global | ast.Nonlocal)
 
 
-def _options(project: Project, request: PrRequest) -> WorthOptions:
-    return WorthOptions(
-        mutation="quick" if request.mutation else "off",
-        cpu_seconds=_CPU_SECONDS,
-        env={"PYTHONPATH": search_path(project), **request.env},
-        test_seconds=request.test_seconds,
-    )
-
-
-def _plan(
-    project: Project,
-    tests: list[str],
-    options: WorthOptions,
-    changed: Iterable[_Changed],
-    request: PrRequest,
-) -> Plan:
-    found = plan(project, tests, options)
-    guest: dict[str, Any] = {
-        **found.guests["worth"],
-        # What no test imports has not run.
-        "modules": [],
-        "vacuity": False,
-        "lines": {f"{ROOT}/{one.module.path}": sorted(one.lines) for one in changed},
-    }
-    return replace(found, guests={"worth": guest}, seconds=min(found.seconds, request.seconds))
-
-
-def _coverage(worth: Worth, changed: Iterable[_Changed]) -> ChangeCoverage:
-    if worth.coverage is None:
-        said = worth.problems[0] if worth.problems else "The run that measures gave no answer."
-        return ChangeCoverage(problem=said)
-    files = tuple(_of_file(one, worth.coverage.files) for one in changed)
-    mutation = worth.mutation
-    if mutation is None:
-        return ChangeCoverage(files, problem=next(iter(worth.problems), ""))
-    clear = mutation.count("killed") + mutation.count("survived")
-    return ChangeCoverage(files, mutation.survivors, clear)
-
-
-def _of_file(one: _Changed, measured: Mapping[str, FileCoverage]) -> ChangedLines:
-    path, found = one.module.path, measured.get(one.module.path)
-    if found is None:
+def _of_file(one: _Changed, measured: Iterable[Coverage]) -> ChangedLines:
+    path = one.module.path
+    files = [coverage.files[path] for coverage in measured if path in coverage.files]
+    if not files:
         return ChangedLines(path, (), tuple(sorted(one.statements)))
-    ran, missed = (one.statements & set(lines) for lines in (found.executed, found.missing))
+    ran = one.statements & {line for file in files for line in file.executed}
+    missed = one.statements & {line for file in files for line in file.missing} - ran
     return ChangedLines(path, tuple(sorted(ran)), tuple(sorted(missed)))

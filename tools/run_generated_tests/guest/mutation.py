@@ -59,11 +59,17 @@ class Mutation:
         return found
 
     def try_all(
-        self, mutants: Sequence[Reached], cpu_seconds: float, seed: int, report: Report
+        self,
+        mutants: Sequence[Reached],
+        cpu_seconds: float,
+        seed: int,
+        report: Report,
+        most: int | None = None,
     ) -> int:
         """Try mutants in an order that is chance, so that those tried are a fair sample; how many were."""
         order = list(mutants)
         random.Random(seed).shuffle(order)
+        order = order[:most]
         spent = 0.0
         tried = 0
         again: list[tuple[Reached, Forked]] = []

@@ -31,7 +31,7 @@ _MOST_RESCUE_SECONDS = 10.0
 
 def plugin(options: dict[str, Any], say: Say) -> Worth:
     """The plugin. Options: `sources` (absolute paths), `modules` (their import names), `tests` (ids, None for
-    all), `vacuity` (None, or the CPU seconds for it), `mutation` (None, or `cpu_seconds`, `seed` and `only`),
+    all), `vacuity` (None, or the CPU seconds for it), `mutation` (None, or `cpu_seconds`, `seed`, `only` and `most`),
     `test_seconds`, and `lines` (by path, None for all): nothing but these is mutated, and of the tests only
     those that run them judge it.
     """
@@ -66,7 +66,9 @@ class Worth:
         self._trials = Trials(self._forks, self._items, functions)
         gc.collect()
         gc.freeze()  # forks share what is not written to
-        tests = self._repeatable(self._concerned(self._measure()))
+        tests = self._concerned(self._measure())
+        if self._options.get("vacuity") is not None or self._options.get("mutation"):
+            tests = self._repeatable(tests)
         if (seconds := self._options.get("vacuity")) is not None:
             self._vacuity(tests, seconds)
         if self._options.get("mutation"):
@@ -189,6 +191,7 @@ class Worth:
             wanted["cpu_seconds"],
             wanted.get("seed", 0),
             partial(self._tell, "mutant"),
+            wanted.get("most"),
         )
         passed = _passed(self._trials.run(tests))
         changed = [test for test in tests if test not in passed]

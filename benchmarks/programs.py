@@ -2,8 +2,10 @@
 
     uv run benchmarks/programs.py [--count N]
 
-Programs of one cell (`1 + 1`) through the engine on the local backend, two at a time, against `bwrap python -I -c` for
-each, also two at a time, and against a bare `python -I -c`. Medians of three alternating rounds.
+Programs of one cell through the engine on the local backend, two at a time, against `bwrap python -I -c` for each, also
+two at a time, and against a bare `python -I -c`: first `1 + 1`, which shows what isolation alone costs, then a snippet as
+documentation has them, which imports a package and uses it; the engine has that package imported
+beforehand, as validate_snippets does. Medians of three alternating rounds.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 import platformdirs
@@ -28,17 +31,44 @@ _ROUNDS = 3
 _LANES = 2
 
 
-def wanted(count: int) -> Iterator[Program]:
-    """Trivial programs, made as they are taken."""
-    return (Program(str(n), (Cell("1 + 1"),)) for n in range(count))
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """What is run so many times: code that ends in an expression, its value, what the engine imports beforehand."""
+
+    name: str
+    code: str
+    value: str
+    preload: tuple[str, ...] = ()
 
 
-async def engine(backend: LocalBackend, count: int) -> float:
+_TRIVIAL = Snippet("1 + 1", "1 + 1", "2")
+_REAL = Snippet(
+    "a model of pydantic",
+    """from pydantic import BaseModel
+
+class User(BaseModel):
+    id: int
+    name: str = "Jane"
+
+User(id="1").model_dump()""",
+    "{'id': 1, 'name': 'Jane'}",
+    # What `tools/validate_snippets/preload.py` makes of eight such snippets.
+    ("pydantic", "pydantic.dataclasses", "pydantic.main", "pydantic.type_adapter"),
+)
+
+
+def wanted(count: int, snippet: Snippet) -> Iterator[Program]:
+    """The programs, made as they are taken."""
+    return (Program(str(n), (Cell(snippet.code),)) for n in range(count))
+
+
+async def engine(backend: LocalBackend, count: int, snippet: Snippet = _TRIVIAL) -> float:
     """Seconds for `count` programs through the engine."""
+    request = SandboxRequest(owner="benchmark", programs_only=True, preload=snippet.preload)
 
     @asynccontextmanager
     async def sandbox() -> AsyncGenerator[ProgramRunner]:
-        opened = await backend.create(SandboxRequest(owner="benchmark", programs_only=True))
+        opened = await backend.create(request)
         try:
             yield opened
         finally:
@@ -46,10 +76,10 @@ async def engine(backend: LocalBackend, count: int) -> float:
 
     began = time.perf_counter()
     done = 0
-    async with programs.run(wanted(count), sandbox, lanes=_LANES) as results:
+    async with programs.run(wanted(count, snippet), sandbox, lanes=_LANES) as results:
         async for ran in results:
             assert ran.result is not None
-            assert ran.result.cells[0].value == "2"
+            assert ran.result.cells[0].value == snippet.value
             done += 1
     assert done == count
     return time.perf_counter() - began
@@ -67,35 +97,47 @@ def processes(command: list[str], count: int) -> float:
     return time.perf_counter() - began
 
 
-async def measure(count: int) -> list[str]:
-    """The table's lines."""
-    python = [sys.executable, "-I", "-c", "print(1 + 1)"]
+async def measure(backend: LocalBackend, count: int, snippet: Snippet) -> list[str]:
+    """The table's lines for one snippet."""
+    python = [sys.executable, "-I", "-c", snippet.code]
     jail = [str(host.find_bwrap()), "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/"]
     jail += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    backend = LocalBackend(
-        cache_dir=platformdirs.user_cache_path("proofbox"), packages=DEFAULT_PACKAGES
-    )
     times: dict[str, list[float]] = {"proofbox": [], "bwrap python": [], "bare python": []}
-    await engine(backend, 1)
-    await anyio.sleep(5)  # the supervisor imports numpy and pandas meanwhile
+    await engine(backend, 1, snippet)
+    await anyio.sleep(5)  # the supervisor imports what is to be there beforehand
     before = private_bytes()
     for _ in range(_ROUNDS):
-        times["proofbox"].append(await engine(backend, count))
+        times["proofbox"].append(await engine(backend, count, snippet))
         times["bwrap python"].append(processes([*jail, *python], count))
         times["bare python"].append(processes(python, count))
     grown = (private_bytes() - before) / 1024**2
-    await backend.close()
     each = {name: statistics.median(values) / count * 1000 for name, values in times.items()}
     ratio = each["bwrap python"] / each["proofbox"]
     lines = [f"{name:14}{milliseconds:8.2f} ms a program" for name, milliseconds in each.items()]
-    return [*lines, f"proofbox does {ratio:.1f} x as many; memory grew by {grown:.0f} MB"]
+    end = f"proofbox does {ratio:.1f} x as many; memory grew by {grown:.0f} MB"
+    return [f"{count} x {snippet.name}", *lines, end]
+
+
+async def compare(count: int) -> list[str]:
+    """The tables of both snippets."""
+    backend = LocalBackend(
+        cache_dir=platformdirs.user_cache_path("proofbox"), packages=DEFAULT_PACKAGES
+    )
+    try:
+        # A tenth of the second kind: a Python of its own takes a third of a second for each.
+        return [
+            *await measure(backend, count, _TRIVIAL),
+            *await measure(backend, max(1, count // 10), _REAL),
+        ]
+    finally:
+        await backend.close()
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="programs a round (default 500)")
-    for line in anyio.run(measure, parser.parse_args().count):
+    for line in anyio.run(compare, parser.parse_args().count):
         sys.stdout.write(line + "\n")
 
 

@@ -30,10 +30,12 @@ from ..review.plain import one_line
 MOST_WAITING = 90.0
 """Seconds that one request may wait for limits and outages; longer ones are told to the caller."""
 
-JSON = "application/vnd.github+json"
-DIFF = "application/vnd.github.diff"
 
-_VERSION = "2022-11-28"
+_HEADERS = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",
+    "User-Agent": "proofbox",
+}
 _SECONDS = 30.0
 _MOST_BYTES = 64 * 1024**2
 _MOST_PAGES = 100
@@ -57,7 +59,7 @@ class GitHub:
         self._access = access
         self._client = client
         self.clock = clock
-        self._known: dict[str, tuple[str, bytes]] = {}
+        self._known: dict[str, tuple[str, _Answer]] = {}
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """What GitHub answers, None where it says nothing. `path` begins with `/`, or is `/graphql`.
@@ -68,18 +70,13 @@ class GitHub:
             SandboxBusy: a rate limit is used up; the message says until when.
             SandboxUnavailable: GitHub cannot be reached, or fails.
         """
-        return self._read(await self._answer(method, self._url(path), body, JSON))
-
-    async def text(self, path: str, accept: str) -> str:
-        """The answer to a GET in another form than JSON, as DIFF. Raises as `call` does."""
-        answer = await self._answer("GET", self._url(path), None, accept)
-        return answer.content.decode("utf-8", "replace")
+        return self._read(await self._answer(method, self._url(path), body))
 
     async def every(self, path: str) -> AsyncGenerator[Any]:
         """The items of a list, page by page. Raises as `call` does."""
         url = f"{self._url(path)}{'&' if '?' in path else '?'}per_page=100"
         for _ in range(_MOST_PAGES):
-            answer = await self._answer("GET", url, None, JSON)
+            answer = await self._answer("GET", url, None)
             for item in self._read(answer) or ():
                 yield item
             found = _NEXT.search(answer.headers.get("link", ""))
@@ -92,10 +89,10 @@ class GitHub:
             return f"{self._access.api.removesuffix('/v3')}/graphql"
         return self._access.api + path
 
-    async def _answer(self, method: str, url: str, body: Any, accept: str) -> _Answer:
+    async def _answer(self, method: str, url: str, body: Any) -> _Answer:
         waited = 0.0
         for attempt in range(1, _ATTEMPTS + 1):
-            answer, problem = await self._tried(method, url, body, accept)
+            answer, problem = await self._tried(method, url, body)
             if answer is not None and answer.status < 400:
                 return answer
             wait = 2.0 ** (attempt - 1)
@@ -113,7 +110,7 @@ class GitHub:
         raise AssertionError  # the last attempt returns or raises
 
     async def _tried(
-        self, method: str, url: str, body: Any, accept: str
+        self, method: str, url: str, body: Any
     ) -> tuple[_Answer | None, ProofboxError | None]:
         """One try with the redirects that it meets: an answer, or why there is none that is worth another.
 
@@ -122,7 +119,7 @@ class GitHub:
         """
         try:
             for _ in range(_REDIRECTS + 1):
-                answer = await self._sent(method, url, body, accept)
+                answer = await self._sent(method, url, body)
                 if answer.status not in {301, 302, 307, 308}:
                     return answer, None
                 url = self._own(urljoin(url, answer.headers.get("location", "")))
@@ -136,9 +133,9 @@ class GitHub:
             raise problem from None
         raise SandboxUnavailable(f"{self._access.url} redirects without end.")
 
-    async def _sent(self, method: str, url: str, body: Any, accept: str) -> _Answer:
-        known = self._known.get(url) if method == "GET" and accept == JSON else None
-        headers = {"Accept": accept, "X-GitHub-Api-Version": _VERSION, "User-Agent": "proofbox"}
+    async def _sent(self, method: str, url: str, body: Any) -> _Answer:
+        known = self._known.get(url) if method == "GET" else None
+        headers = {**_HEADERS}
         if self._access.token:
             headers["Authorization"] = f"Bearer {self._access.token}"
         if known is not None:
@@ -155,11 +152,13 @@ class GitHub:
                         f"An answer of GitHub has more than {_MOST_BYTES:,} bytes."
                     )
         if response.status_code == 304 and known is not None:
-            return _Answer(200, response.headers, known[1])
+            # With its own headers: the answer "not modified" has no address of the next page.
+            return known[1]
         tag = response.headers.get("etag")
-        if tag and method == "GET" and accept == JSON and response.status_code == 200:
-            self._known[url] = (tag, bytes(received))
-        return _Answer(response.status_code, response.headers, bytes(received))
+        answer = _Answer(response.status_code, response.headers, bytes(received))
+        if tag and method == "GET" and response.status_code == 200:
+            self._known[url] = (tag, answer)
+        return answer
 
     def _own(self, url: str) -> str:
         """The address, if it is of the same server."""

@@ -104,6 +104,21 @@ async def test_a_program_can_neither_read_nor_write_nor_signal_what_judges_it(
     assert after.cells[0].value == "42"
 
 
+async def test_a_bare_sandbox_has_nothing_of_the_template(e2b: E2BBackend) -> None:
+    """Its programs run in an environment of their own, with what was asked for and the same Python."""
+    sandbox = await e2b.create(SandboxRequest(owner="o", packages=("tinyfact",), bare=True))
+    look = "import importlib.util as u; [n for n in ('tinyfact', 'numpy', 'IPython') if u.find_spec(n)]"
+
+    result = await sandbox.run_program(
+        cells(
+            look, "import tinyfact, sys; tinyfact.factorial(5), '%d.%d.%d' % sys.version_info[:3]"
+        )
+    )
+
+    assert [cell.value for cell in result.cells] == ["['tinyfact']", f"(120, '{sandbox.python}')"]
+    await sandbox.close()
+
+
 async def test_programs_have_the_packages_and_the_python_of_the_sandbox(e2b: E2BBackend) -> None:
     """What was installed for the interpreter, and what was preloaded; commands find that Python too."""
     request = SandboxRequest(

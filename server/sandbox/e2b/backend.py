@@ -258,13 +258,14 @@ class E2BBackend:
                 f"Python {request.python} was asked for, and the E2B template has {surroundings.python}. Name "
                 "a template that has it (PROOFBOX_E2B_TEMPLATE), or use the local backend."
             )
+        installer, target = surroundings.executable, ""
         if request.bare:
             # The template's own packages are seen by its own interpreter alone.
-            executable = await packages.make_environment(sdk, surroundings.executable)
-            surroundings = replace(surroundings, executable=executable)
+            target = await packages.make_environment(sdk, installer)
+            surroundings = replace(surroundings, executable=target)
         if wanted or request.wheels:
             await packages.install(
-                sdk, python, surroundings.executable, wanted, wheels=request.wheels
+                sdk, python, installer, wanted, target=target, wheels=request.wheels
             )
             if not self._allow_internet:
                 with translated("close the network of the sandbox"):

@@ -62,7 +62,7 @@ async def make_environment(sdk: AsyncSandbox, python: str) -> str:
     with translated("make an environment"), anyio.fail_after(_INSTALL_SECONDS):
         try:
             await sdk.commands.run(
-                shlex.join([python, "-m", "venv", "--clear", _ENVIRONMENT]),
+                shlex.join([python, "-m", "venv", "--without-pip", "--clear", _ENVIRONMENT]),
                 user="root",
                 cwd="/",
                 timeout=_INSTALL_SECONDS,
@@ -82,10 +82,11 @@ async def install(
     python: str,
     wanted: tuple[str, ...],
     *,
+    target: str = "",
     wheels: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Install for the interpreter `python`, or for that which runs already as `context`. `wheels` are files
-    by their names.
+    """Install for the interpreter `python`, which runs already as `context`, or for the interpreter `target`.
+    `wheels` are files by their names.
 
     Raises:
         InvalidInput: a package does not exist, has no wheel, or they do not go together.
@@ -94,6 +95,7 @@ async def install(
     command = shlex.join(
         [
             *(python, "-m", "pip", "install", "--only-binary", ":all:", "--no-input"),
+            *(("--python", target) if target else ()),
             *(
                 "--disable-pip-version-check",
                 "--quiet",

@@ -302,8 +302,12 @@ async def test_a_version_from_git_is_made_up_and_that_is_said(app: App) -> None:
     assert "src/thing-3.4.dist-info/entry_points.txt" in both.head.built
 
 
-async def test_a_python_that_is_not_there_is_ours_and_named(app: App) -> None:
+async def test_a_python_that_is_not_there_is_ours_and_named(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is judged on another one."""
+    for name in ("PATH", "PYENV_ROOT", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))  # else every Python of this machine is asked
     base = {"pyproject.toml": project()}
     async with prepared(app, base, base, "3.99") as ready:
         assert ready.blame() == ("ours", "ours")

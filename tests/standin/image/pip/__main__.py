@@ -4,6 +4,7 @@
 # pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 # pyright: reportOptionalSubscript=false
 
+import glob
 import importlib.util
 import json
 import os
@@ -26,6 +27,9 @@ def main():
     if arguments[0] != "install" or ["--only-binary", ":all:"] != arguments[1:3]:
         sys.exit("ERROR: the stand-in only installs wheels")
     site = "/opt/site"
+    if "--python" in arguments:
+        target = arguments[arguments.index("--python") + 1]
+        (site,) = glob.glob(f"{os.path.dirname(target)}/../lib/python3*/site-packages")
     os.makedirs(site, exist_ok=True)
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower()

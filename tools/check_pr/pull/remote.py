@@ -185,7 +185,7 @@ def _explained(failed: GitFailed, facts: Facts) -> InvalidInput | SandboxError |
     words = failed.words.lower()
     if "couldn't find remote ref" in words or "not our ref" in words:
         return InvalidInput(f"{said}. GitHub has no such commit any more.")
-    if "redirect" in words:
+    if re.search(r"redirect|error: 30\d", words):
         return SandboxRejected(f"{said}. Redirects are not followed; check PROOFBOX_GITHUB_URL.")
     if re.search(r"authentication failed|could not read (username|password)|error: 40[13]", words):
         return SandboxRejected(f"{said}. Set GITHUB_TOKEN to a token that may read the repository.")

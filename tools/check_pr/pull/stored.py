@@ -34,7 +34,8 @@ async def stored(cache: Path, remote: Remote) -> AsyncGenerator[Git]:
     home = cache / "repositories"
     name = hashlib.sha256(remote.url.encode()).hexdigest()[:24]
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)  # repositories may be private
         lock = await _locked(home / f"{name}.lock")
     except OSError as error:
         raise SandboxRejected(

@@ -24,6 +24,7 @@ from pydantic import AnyUrl
 from ..tools._artifacts import Artifacts, mime_type_of
 from ..tools._context import App, News, principal
 from ..tools.benchmark_model.tool import benchmark_model
+from ..tools.check_pr.tool import check_pr
 from ..tools.close_session import close_session
 from ..tools.execute_code import execute_code
 from ..tools.get_job import get_job
@@ -56,6 +57,7 @@ execute_code runs Python (also bash and JavaScript) and returns a verdict with e
 
 validate_snippets runs every example of a document or of a store of examples and finds the broken ones. \
 run_generated_tests says which tests are worth keeping, and what to mend in the others. \
+check_pr runs a pull request at its base and at its head and says what broke, with the tests that show it. \
 benchmark_model measures which model writes code that works, and whether the data separate them. \
 Where that takes long, its answer has a job instead of a verdict: get_job waits for the report.
 
@@ -106,6 +108,15 @@ TOOLS = (
         # With generate, a model of a provider is asked.
         ToolAnnotations(
             read_only_hint=True, destructive_hint=False, idempotent_hint=False, open_world_hint=True
+        ),
+        {"anthropic/maxResultSizeChars": 60_000},
+    ),
+    Registration(
+        check_pr,
+        "Check a pull request",
+        # It reads from GitHub, and writes nowhere.
+        ToolAnnotations(
+            read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
         ),
         {"anthropic/maxResultSizeChars": 60_000},
     ),

@@ -100,7 +100,7 @@ def _hidden(evidence: Evidence) -> Iterator[TestEvidence]:
     for test in evidence.tests:
         if test.base not in _HELD or test.head_with_base != "failed":
             continue
-        taken_back = test.kind in {"removed", "newly_skipped"}
+        taken_back = test.kind in {"removed", "newly_skipped"} and not test.instead
         if taken_back or (test.file, test.line) in weakened:
             yield test
 
@@ -162,7 +162,9 @@ def _of_tests(evidence: Evidence) -> Iterator[str]:
     changed = [
         test
         for test in evidence.tests
-        if test.base in _HELD and test.head_with_base in _BROKE and test.head in _HELD
+        if test.base in _HELD
+        and test.head_with_base in _BROKE
+        and (test.head in _HELD or test.instead)
     ]
     yield from _listed("Expect something else than at base", changed)
     if not evidence.of("fail_to_pass_strong", "fail_to_pass_weak"):

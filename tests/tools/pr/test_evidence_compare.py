@@ -155,6 +155,11 @@ TESTS = text("""
         assert label(name) == name.title()
 
 
+    @pytest.mark.parametrize(("count", "sum"), [(1, 0), (2, 1)])
+    def test_ones(count, sum):
+        assert total([1] * count) == sum
+
+
     class Cart(unittest.TestCase):
         def test_sum(self):
             for percent in (0, 50):
@@ -172,6 +177,7 @@ CHANGED = (
     .replace("assert discount(100, 40) == 60", "assert discount(100, 40)")
     .replace("total([2]) == 0", "total([2]) == 2")
     .replace('"b[c]", "é"', '"é", "ü"')
+    .replace("(1, 0), (2, 1)", "(1, 1), (2, 2)")
 )
 NEW = text("""
     import pytest
@@ -269,6 +275,10 @@ async def test_every_test_of_a_large_change_is_told_apart(check: Compare) -> Non
         "test_shop.py::test_names[b[c]]": "removed",
         "test_shop.py::test_names[\\xe9]": "pass_to_pass",
         "test_shop.py::test_names[\\xfc]": "new_but_pass_at_base",
+        "test_shop.py::test_ones[1-0]": "removed",
+        "test_shop.py::test_ones[2-1]": "removed",
+        "test_shop.py::test_ones[1-1]": "fail_to_pass_strong",
+        "test_shop.py::test_ones[2-2]": "fail_to_pass_strong",
         "test_shop.py::Cart::test_sum": "pass_to_fail",
         "test_shop.py::Cart::test_known": "pass_to_pass",
         "test_exit.py::test_before": "pass_to_pass",
@@ -295,6 +305,9 @@ async def test_every_test_of_a_large_change_is_told_apart(check: Compare) -> Non
     tests = {test.id.rpartition("/")[2]: test for test in evidence.tests}
     for name in ("deleted", "skipped", "excused", "weakened"):
         assert tests[f"test_shop.py::test_{name}"].head_with_base == "failed"
+    assert tests["test_shop.py::test_ones[1-0]"].head_with_base == "failed"
+    assert len(tests["test_shop.py::test_ones[1-0]"].instead) == 2
+    assert not tests["test_shop.py::test_names[b[c]]"].instead
     weakened = next(one for one in evidence.suspects if one.what == "assertion_weakened")
     assert weakened.line == tests["test_shop.py::test_weakened"].line
     assert tests["test_exit.py::test_leave"].head == "ended"

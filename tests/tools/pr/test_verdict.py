@@ -100,6 +100,16 @@ def test_a_test_that_is_taken_back_since_it_fails_is_a_failure(kind: Kind) -> No
     assert decide([checked(evidence(HELD, gone))]).needs_review
 
 
+def test_parameters_that_expect_something_else_are_a_persons_matter() -> None:
+    """Those of base are gone and fail at head; those of head fail at base."""
+    gone = one("removed", base="passed", head_with_base="failed", instead=("test_a.py::test_a[2]",))
+
+    decision = decide([checked(evidence(HELD, gone))])
+
+    assert decision.verdict == "passed"
+    assert "Expect something else" in " ".join(decision.needs_review)
+
+
 def test_a_weakened_assertion_is_a_failure_only_if_the_strong_one_fails() -> None:
     """A test that expects something else than before is a person's matter."""
     changed = one(

@@ -77,7 +77,7 @@ class _Comparison:
             self._suspects += await with_own_harness(ground, ran, self._at_base, self._at_head)
         regressions = [*await self._rigged(), *self._nothing_left(), *await self._imports()]
         table = await self._reruns()
-        tests = ordered(_every(table))
+        tests = ordered(table.every())
         return Evidence(
             tests=tests,
             counts=Counter(test.kind for test in tests),
@@ -264,12 +264,6 @@ def _decides(test: TestEvidence) -> bool:
     return (
         hidden or test.kind in _DECIDING or (test.head == "ended" and test.kind == "fail_to_fail")
     )
-
-
-def _every(table: Table) -> Iterator[TestEvidence]:
-    """Each test once: the counts are made of these, so that they add up."""
-    for name in table.names:
-        yield table.test(name)
 
 
 def _command(project: Project, tests: Sequence[str]) -> str:

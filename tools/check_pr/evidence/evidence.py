@@ -58,6 +58,8 @@ class TestEvidence:
         raised: what failed at head, or at base for a test that was mended.
         why: one sentence where the kind does not speak for itself.
         outcomes: of all reruns, by side, where there were any.
+        instead: of a removed parametrised test, those that head has in its place and that fail at base: the
+            function expects something else for some parameters.
     """
 
     __test__ = False
@@ -75,6 +77,7 @@ class TestEvidence:
     )
     file: str = ""
     line: int = 0
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

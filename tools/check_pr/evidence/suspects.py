@@ -107,7 +107,7 @@ def of_tests(ground: Ground, tests: Iterable[TestEvidence]) -> Iterator[Suspect]
 
 def _of_test(ground: Ground, test: TestEvidence, written: "_Written", there: set[str]) -> Iterator[Suspect]:  # fmt: skip
     fails = "; base's version of it fails at head" if test.head_with_base in BAD else ""
-    if test.kind == "removed" and (_function(test.id) not in there or fails):
+    if test.kind == "removed" and (_function(test.id) not in there or (fails and not test.instead)):
         again = written.elsewhere(test)
         if not again or fails:
             detail = f"{test.id} is deleted, and {_before(test)}{fails}"

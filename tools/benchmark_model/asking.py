@@ -77,7 +77,7 @@ class _Asking:
                 return
             most = spending.worst(question.prompt, self._terms.max_tokens, self._price)
             if not await self._terms.budget.reserve(most):
-                self.asked.stopped = self._terms.budget.reason()
+                self.asked.stopped = no_room(self._terms.budget)
                 return
             real = Charge()
             try:
@@ -117,6 +117,11 @@ class _Asking:
             self.asked.stopped = str(refused)
         elif self._in_a_row >= _FAILURES_IN_A_ROW:
             self.asked.stopped = f"{self._in_a_row} questions in a row failed; the last: {refused}"
+
+
+def no_room(budget: Budget) -> str:
+    """Why asking ended, and how to go on."""
+    return f"{budget.reason()}. What was answered is kept: with a larger budget, the same goes on from there"
 
 
 def charge(reply: Reply, price: Price, most: Charge) -> Charge:

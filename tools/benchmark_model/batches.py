@@ -7,7 +7,7 @@ again and does not pay for another.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .asking import Asked, Terms, affordable, charge
+from .asking import Asked, Terms, affordable, charge, no_room
 from .journal import Journal
 from .providers.base import Question, Refused
 from .providers.patience import Pace, persist
@@ -44,7 +44,7 @@ async def ask_in_batches(
         while left:
             part, most = affordable(list(left.items())[:_MOST_QUESTIONS], price, terms)
             if not part:
-                asked.stopped = terms.budget.reason()
+                asked.stopped = no_room(terms.budget)
                 break
             await batches.fetch(await batches.start(part), most)
             left = dict(list(left.items())[len(part) :])

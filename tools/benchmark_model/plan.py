@@ -15,10 +15,14 @@ from .providers.choose import inside, provider_of, with_defaults
 from .providers.prices import Override, Price, price_of
 from .providers.recorded import Recorded
 from .replies import key_of, prompt_of
+from .spending import Budget
 from .task import Task
 
 MAX_SAMPLES = 1000
 MAX_MODELS = 20
+USUAL_USD = 5.0
+# For models whose price nobody knows.
+USUAL_TOKENS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class BenchRequest:
         tasks: `builtin`, or the path of a file.
         samples: answers to each task; None for one, or for all that a file of answers has.
         first: only so many tasks, from the beginning; None for all.
-        budget_usd, budget_tokens: what may be spent on new answers; None without a limit.
+        budget_usd, budget_tokens: what may be spent on new answers; None without a limit, but `has_limit`.
+        has_limit: where neither is given, a usual budget holds.
         timing_runs: how often an answer that passes is run for its time.
         batch: ask Anthropic in batches. fresh: ask again what was answered before.
     """
@@ -45,6 +50,7 @@ class BenchRequest:
     timing_runs: int = 3
     batch: bool = False
     fresh: bool = False
+    has_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,18 @@ class Plan:
     contenders: Sequence[Contender]
     files: ExitStack
     purse: Purse | None = None
+
+    def budget(self) -> Budget:
+        """What a run may spend."""
+        usd, tokens = self.request.budget_usd, self.request.budget_tokens
+        if usd is None and tokens is None and self.request.has_limit:
+            usd = USUAL_USD
+            # What the client's own model costs is the client's affair.
+            priced = (
+                one.price.known or one.name.startswith("sampling:") for one in self.contenders
+            )
+            tokens = None if all(priced) else USUAL_TOKENS
+        return Budget(usd, tokens, self.purse)
 
     @property
     def dataset(self) -> str:

@@ -16,7 +16,7 @@ from .asking import Asked, Terms, ask_all
 from .batches import ask_in_batches
 from .extraction import Extraction
 from .journal import hash_of
-from .judging import judge
+from .judging import PRELOAD, judge
 from .plan import BenchRequest, Contender, Plan, plan
 from .providers.base import Provider, Question, Reply
 from .providers.patience import Patience
@@ -126,7 +126,7 @@ async def _ask_all(
     for contender in made.contenders:
         if missing[contender.name]:
             await contender.provider.check()
-    budget = Budget(request.budget_usd, request.budget_tokens, made.purse)
+    budget = made.budget()
     progress = _Progress(on_progress, sum(map(len, missing.values())), "answers")
     terms = Terms(
         budget,
@@ -274,7 +274,7 @@ class _Judging:
     @asynccontextmanager
     async def _sandbox(self) -> AsyncGenerator[ProgramRunner]:
         async with self.app.sessions.lease_once(
-            self.who, purpose="benchmark", programs_only=True
+            self.who, purpose="benchmark", preload=PRELOAD, programs_only=True
         ) as lease:
             yield lease.programs
 

@@ -63,7 +63,12 @@ async def benchmark_model(
         ),
     ] = None,
     budget_usd: Annotated[
-        float | None, Field(gt=0, description="Never spend more on new answers.")
+        float | None,
+        Field(
+            gt=0,
+            description="Never spend more on new answers. Where no budget is given: 5, and a million "
+            "tokens if a price is unknown.",
+        ),
     ] = None,
     budget_tokens: Annotated[int | None, Field(gt=0, description="The same in tokens.")] = None,
     prices: Annotated[
@@ -109,6 +114,7 @@ async def benchmark_model(
             timing_runs=timing_runs,
             batch=batch,
             fresh=fresh,
+            has_limit=True,
         )
         own = _own_models(ctx, request)
         if own and not dry_run and (more := await _ask_client(ctx, request, own)) is not None:

@@ -289,6 +289,7 @@ async def test_a_budget_is_never_exceeded(stub: ModelStub, tmp_path: Path, clock
     assert 1.4 < budget.spent.usd <= 2.0
     assert budget.spent.usd == pytest.approx(0.2 * len(stub.asked))
     assert asked.stopped.startswith("the budget of $2.00 has no room for another answer")
+    assert asked.stopped.endswith("with a larger budget, the same goes on from there")
     assert not asked.failures
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -95,3 +96,29 @@ def test_a_model_whose_price_nobody_knows_is_not_asked_for_whoever_is_limited(
     made.files.close()
 
     assert "PROOFBOX_PRINCIPAL_USD" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "usd", "tokens"),
+    [
+        ("anthropic:claude-haiku-4-5", planning.USUAL_USD, None),
+        ("openai:never-heard-of", planning.USUAL_USD, planning.USUAL_TOKENS),
+        ("ollama:never-heard-of", planning.USUAL_USD, None),
+    ],
+)
+def test_a_call_that_gives_no_budget_has_one(
+    model: str, usd: float, tokens: int | None, tmp_path: Path
+) -> None:
+    """In tokens too where nobody knows the price. What is given holds alone, and a command may go without."""
+    asked = BenchRequest(models=(model,), first=1, has_limit=True)
+    budgets: list[tuple[float | None, int | None]] = []
+    for request in (
+        asked,
+        replace(asked, budget_tokens=70),
+        replace(asked, has_limit=False),
+    ):
+        made = planned(tmp_path, None, request)
+        with closing(made.files):
+            budgets.append((made.budget().usd, made.budget().tokens))
+
+    assert budgets == [(usd, tokens), (None, 70), (None, None)]

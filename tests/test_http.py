@@ -16,6 +16,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+PINNED = Path(__file__).parent / "tools.json"
 PROOFBOX = Path(sysconfig.get_path("scripts")) / "proofbox"
 
 
@@ -52,15 +53,7 @@ async def test_clients_of_both_eras_are_served_until_a_signal_ends_it(start: Sta
         for era in eras:
             async with Client(url, mode=era) as client:
                 tools = [tool.name for tool in (await client.list_tools()).tools]
-                assert tools == [
-                    "execute_code",
-                    "validate_snippets",
-                    "run_generated_tests",
-                    "benchmark_model",
-                    "get_job",
-                    "read_artifact",
-                    "close_session",
-                ]
+                assert tools == [tool["name"] for tool in json.loads(PINNED.read_text())]
         async with httpx2.AsyncClient() as http:
             foreign = await http.post(url, headers={"Host": "evil.example"}, json={})
         server.send_signal(signal.SIGTERM)
@@ -142,3 +135,11 @@ def test_a_principal_cannot_be_named_like_anything() -> None:
 
     assert done.returncode == 2
     assert "'alice:bob' cannot name a principal" in done.stderr
+
+
+def test_a_flag_of_the_service_means_nothing_on_stdio() -> None:
+    """It would be taken for heard: whoever gives it wants HTTP."""
+    done = ended("serve", "--host", "0.0.0.0")
+
+    assert done.returncode == 2
+    assert "--host is for --http" in done.stderr

@@ -209,6 +209,15 @@ async def test_a_browser_that_was_tricked_is_turned_away(
     assert (answer.status_code, elsewhere.status_code) == (status, status)
 
 
+async def announced(here: Team, size: int) -> bytes:
+    """The first that is heard of a request whose body has not come yet."""
+    port = int(here.served.base.rpartition(":")[2])
+    head = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n"
+    async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+        await stream.send(f"{head}Authorization: Bearer {here.alice}\r\n\r\n".encode())
+        return await stream.receive()
+
+
 async def test_bodies_that_are_too_much_are_refused(backend: FakeBackend, tmp_path: Path) -> None:
     """Too large, too deep, not JSON, not UTF-8; and the service goes on."""
     deep = {"code": "1", "env": "DEEP"}
@@ -235,10 +244,16 @@ async def test_bodies_that_are_too_much_are_refused(backend: FakeBackend, tmp_pa
                 assert answer.status_code == status, (body[:40], answer.text)
                 assert "Traceback" not in answer.text
         unread = await post(here.served, " " * (8 * 1024**2 + 1))
+        declared = await announced(here, 10**12)
+        async with httpx2.AsyncClient() as http:
+            # A redirection could lead from https to http, with the token.
+            slash = await http.post(f"{here.served.url}/", json={})
         async with here.served.client(here.alice) as alice:
             after = await alice.call_tool("execute_code", {"code": "1 + 1"})
 
     assert unread.status_code == 401  # without being read
+    assert declared.startswith(b"HTTP/1.1 413 ")
+    assert slash.status_code == 404
     assert facts(after)["value"] == "2"
 
 

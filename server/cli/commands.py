@@ -84,6 +84,11 @@ def cli(settings: Settings) -> int:
 def serve(settings: Settings, *, http: bool, as_json: bool, **given: str | None) -> int:
     """Serve MCP to a client on stdio, or over HTTP: to clients on this machine, unless --host says more."""
     if not http:
+        for name, value in given.items():
+            if value is not None:
+                raise click.UsageError(
+                    f"--{name.replace('_', '-')} is for --http, which is not there."
+                )
         return _serve_stdio(settings)
     from .serving import serve_http
 

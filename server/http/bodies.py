@@ -3,6 +3,7 @@
 import json
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,6 +11,8 @@ MAX_BYTES = 8 * 1024**2
 # Arguments of tools have four levels; JSON in JSON is text. Parsers and validators recurse.
 MAX_DEPTH = 64
 SECONDS = 60.0
+# An answer in the middle of a body would be lost to most clients, so a bit more than what is taken is read.
+_MOST_READ = 4
 
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -40,9 +43,13 @@ class BodyLimits:
         self._max_depth = max_depth
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > _MOST_READ * self._max_bytes:
+            await self._refuse_size(scope, receive, send)
+            return
         try:
             with anyio.fail_after(SECONDS):
-                body = await self._read(receive)
+                body, size = await self._read(receive)
         except TimeoutError:
             await _refusal(408, f"The body did not come within {SECONDS:.0f} seconds.")(
                 scope, receive, send
@@ -50,9 +57,8 @@ class BodyLimits:
             return
         if body is None:
             return  # the client has gone
-        if len(body) > self._max_bytes:
-            said = f"The body is larger than {self._max_bytes:,} bytes."
-            await _refusal(413, said)(scope, receive, send)
+        if size > self._max_bytes:
+            await self._refuse_size(scope, receive, send)
             return
         # A NUL is in no JSON, but in that of other encodings, which parsers accept and we cannot judge.
         if b"\0" in body or is_deeper_than(self._max_depth, body):
@@ -61,15 +67,23 @@ class BodyLimits:
             return
         await self._app(scope, _replayed(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        body = bytearray()
+    async def _refuse_size(self, scope: Scope, receive: Receive, send: Send) -> None:
+        said = f"The body is larger than {self._max_bytes:,} bytes."
+        await _refusal(413, said)(scope, receive, send)
+
+    async def _read(self, receive: Receive) -> tuple[bytes | None, int]:
+        """The body, as far as it is wanted, and its size; no body if the client has gone."""
+        body, size = bytearray(), 0
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                return None
-            body += message.get("body", b"")
-            if len(body) > self._max_bytes or not message.get("more_body", False):
-                return bytes(body)
+                return None, size
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size <= self._max_bytes:
+                body += part
+            if size > _MOST_READ * self._max_bytes or not message.get("more_body", False):
+                return bytes(body), size
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

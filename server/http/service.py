@@ -74,6 +74,8 @@ class HttpService:
         # Behind the authentication, so that nobody unknown has their body read.
         manager = server.session_manager
         manager.asgi_app = BodyLimits(manager.asgi_app)  # pyright: ignore[reportAttributeAccessIssue] - it is any ASGI application
+        # Behind something that does TLS, a redirection would have clients send their tokens without it.
+        app.router.redirect_slashes = False
         app.routes.extend([*self._operations().routes(), *routes])
         return Guard(app, self._names(), self.metrics.count_status)
 

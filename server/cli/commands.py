@@ -21,8 +21,10 @@ from ..settings import OPTIONS, Settings, read_settings
 from ..values import Option
 from .bench_flags import bench_flags
 from .ending import EXIT_CODES, PASSED, exit_code
+from .pr_flags import pr_flags
 from .snippets_flags import snippets_flags
 from .tests_flags import tests_flags
+from .webhook_flags import webhook_flags
 
 _LANGUAGES = {
     ".py": "python",
@@ -208,6 +210,39 @@ def tests(settings: Settings, **given: Any) -> int:
 
     given["env"] = dict(_pair(item) for item in given["env"])
     return EXIT_CODES[_in_event_loop(lambda: judge(settings, Wanted(**given)))]
+
+
+@cli.command()
+@pr_flags
+@with_settings
+def pr(settings: Settings, **given: Any) -> int:
+    """Run a pull request at its base and at its head, and say what changed: OWNER/REPO#N on GitHub, or
+    --head or --diff in the repository at PATH.
+
+    Exit code 0 only if tests ran, nothing regressed and nothing was left undecided; 1 it regressed, 2 bad
+    usage or input, 3 errored (it could not be decided), 4 skipped (nothing could be judged). GITHUB_TOKEN is
+    used where it is set; only --comment and --check write to GitHub.
+    """
+    from .pr import Wanted, check
+
+    given["diff"] = _read(given["diff"]) if given["diff"] else None
+    given["env"] = dict(_pair(item) for item in given["env"])
+    return EXIT_CODES[_in_event_loop(lambda: check(settings, Wanted(**given)))]
+
+
+@cli.command()
+@webhook_flags
+@with_settings
+def webhook(settings: Settings, **given: Any) -> int:
+    """Check every pull request of some repositories on GitHub as soon as it has a new commit.
+
+    It listens for GitHub's signed webhook at /webhook until it is stopped; a proxy that speaks TLS belongs
+    before it.
+    """
+    from .webhook import Wanted, serve
+
+    _in_event_loop(lambda: serve(settings, Wanted(**given), os.environ))
+    return PASSED
 
 
 @cli.command()

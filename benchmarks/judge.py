@@ -6,7 +6,9 @@ CPU time and wall time of each harness for the 164 canonical solutions, two at a
 run. The peers are installed from the package index into virtual environments of their own below a temporary folder
 (or `--venvs`, where they are found again). Ours is measured twice: from the start of the process, and in a server that
 is warm. CPU time is that of all processes that were started, counted by a control group (cpuacct), or by
-the whole machine's counters where there is none; then the machine should do nothing else.
+the whole machine's counters where there is none; then the machine should do nothing else. The two last columns are
+multiples of ours in a warm server, by wall time (what one waits for; each harness has two workers) and by CPU time
+(what a machine is paid for; it hardly depends on what else runs).
 
 With `--samples` that many samples are judged (the solutions over and over), and the growth of memory is told.
 """
@@ -32,7 +34,7 @@ from memory import private_bytes
 
 from proofbox.server.sandbox import ProgramRunner, SandboxRequest
 from proofbox.server.sandbox.local.backend import LocalBackend
-from proofbox.tools.benchmark_model.judging import judge
+from proofbox.tools.benchmark_model.judging import PRELOAD, judge
 from proofbox.tools.benchmark_model.sample import Candidate
 from proofbox.tools.benchmark_model.task import Task
 from proofbox.tools.benchmark_model.tasks import load_tasks
@@ -135,7 +137,8 @@ async def judged(backend: LocalBackend, tasks: dict[str, Task], count: int) -> l
 
     @asynccontextmanager
     async def sandbox() -> AsyncGenerator[ProgramRunner]:
-        opened = await backend.create(SandboxRequest(owner="benchmark", programs_only=True))
+        request = SandboxRequest(owner="benchmark", programs_only=True, preload=PRELOAD)
+        opened = await backend.create(request)
         try:
             yield opened
         finally:
@@ -241,7 +244,11 @@ def compare(venvs: Path, folder: Path, names: list[str]) -> list[str]:
     times["proofbox, in a warm server"] = warm["wall"], warm["cpu"]
     for name in names:
         times[name] = peer(name, venvs, folder)
-    return [f"{name:28}{wall:8.1f} s wall{cpu:8.1f} s CPU" for name, (wall, cpu) in times.items()]
+    return [
+        f"{name:28}{wall:8.1f} s wall{cpu:8.1f} s CPU"
+        f"{wall / warm['wall']:8.1f} x{cpu / warm['cpu']:6.1f} x"
+        for name, (wall, cpu) in times.items()
+    ]
 
 
 def main() -> None:

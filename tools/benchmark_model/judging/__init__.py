@@ -1,5 +1,6 @@
 """The verdict on answers: they run in sandboxes, and what they gave is compared here."""
 
+from .build import PRELOAD
 from .judge import judge
 
-__all__ = ["judge"]
+__all__ = ["PRELOAD", "judge"]

@@ -12,6 +12,9 @@ from . import languages
 
 Method = Literal["compared", "replayed", "in_process"]
 
+PRELOAD = ("bisect", "copy", "heapq", "random", "string")
+"""What sandboxes for answers import beforehand: what we need there, and what answers import most often."""
+
 _MODULE = "proofbox_tests"
 _SETUP = """\
 import marshal, sys, types

@@ -45,7 +45,7 @@ async def choose_python(app: App, who: str, asked: str, required: Sequence[str])
                 except InvalidInput:
                     continue
                 return Python(
-                    known, version, f"Python {known}, since the project wants {wanted[0]}"
+                    known, version, f"Python {known}, since the project wants {wanted[0]}."
                 )
     return Python("", usual)
 

@@ -38,7 +38,6 @@ _DECIDING: tuple[Kind, ...] = (
     "fail_to_pass_weak",
     "new_and_fails",
 )
-_EVERYWHERE: tuple[Where, ...] = get_args(Where)
 _MOST_IMPORTS = 40
 
 
@@ -179,43 +178,37 @@ class _Comparison:
         if times < 1:
             return table
         tests = [table.test(name) for name in table.names]
-        deciding = [test for test in tests if _decides(test)]
-        steady = [test for test in tests if test.base in GOOD and test.head in GOOD]
-        ids = [test.id for test in (*deciding, *steady)]
-        chancy = set(by_chance(self._ground, self._ran.head, ids))
+        chancy = set(by_chance(self._ground, self._ran.head, table.names))
         often = times_by_chance(self._ran.head, chancy, times)
-        for chance, number in ((False, times), (True, max(times, often))):
-            mine = [test for test in deciding if (test.id in chancy) is chance]
-            self._say_again(mine, "decide something")
-            await self._run_again(table, mine, _EVERYWHERE, number)
-        rest = [test for test in steady if test.id in chancy and not _decides(test)]
-        if often:
-            self._say_again(rest, "may depend on chance")
-            await self._run_again(table, rest, ("base", "head"), often)
+        groups = [
+            ([test for test in tests if _deciding(test) and test.id not in chancy], times),
+            ([test for test in tests if _deciding(test) and test.id in chancy], max(times, often)),
+            ([test for test in tests if _may_vary(test) and test.id in chancy], often),
+        ]
+        count = sum(len(group) for group, number in groups if number)
+        if count:
+            number = "1 test" if count == 1 else f"{count} tests"
+            self._tell(f"Running {number} again, on both sides, before anything is called")
+        wanted = [
+            one
+            for group, number in groups
+            for where in get_args(Where)
+            for one in self._wanted(table, where, group, number)
+        ]
+        await run_again(self._ground, wanted, self._at_base, self._at_head, self._again)
         table.with_reruns(self._again)
         return table
 
-    def _say_again(self, tests: Sequence[TestEvidence], why: str) -> None:
-        if tests:
-            count = f"{len(tests)} test" if len(tests) == 1 else f"{len(tests)} tests"
-            self._tell(f"Running {count} again, on both sides: they {why}")
-
-    async def _run_again(
-        self, table: Table, tests: Sequence[TestEvidence], sides: Sequence[Where], times: int
-    ) -> None:
-        wanted = [one for where in sides for one in self._wanted(table, where, tests)]
-        ground, again = self._ground, self._again
-        await run_again(ground, wanted, self._at_base, self._at_head, again, times)
-
     def _wanted(
-        self, table: Table, where: Where, tests: Sequence[TestEvidence]
+        self, table: Table, where: Where, tests: Sequence[TestEvidence], times: int
     ) -> Iterator[Wanted]:
+        """What is to be run again in one tree, with base's conftest files or head's own."""
         told, trees = self._ran.of(where), self._ground.trees
         own = {"head": trees.own_head, "base_with_head": trees.own_base_with_head}.get(where)
         ids = {
             table.id_at(where, test.id): test.id in self._ran.own
             for test in tests
-            if getattr(test, where) is not None and told.outcome(table.id_at(where, test.id))
+            if times and where in _sides(test) and told.outcome(table.id_at(where, test.id))
         }
         common: Project = getattr(trees, where)
         for project, mine in ((common, False), (own, True)):
@@ -223,7 +216,7 @@ class _Comparison:
                 name for name, is_own in ids.items() if (is_own and own is not None) is mine
             )
             if chosen and project is not None:
-                yield Wanted(where, project, chosen, told)
+                yield Wanted(where, project, chosen, told, times)
 
     def _all_suspects(self, tests: Sequence[TestEvidence]) -> Iterator[Suspect]:
         found = [
@@ -259,11 +252,26 @@ class _Comparison:
                 yield name, _command(project, tests)
 
 
-def _decides(test: TestEvidence) -> bool:
-    hidden = test.head_with_base in BAD and test.base in GOOD
-    return (
-        hidden or test.kind in _DECIDING or (test.head == "ended" and test.kind == "fail_to_fail")
-    )
+def _is_hidden(test: TestEvidence) -> bool:
+    return test.head_with_base in BAD and test.base in GOOD
+
+
+def _deciding(test: TestEvidence) -> bool:
+    """Whether something would be said of the pull request for this test alone."""
+    return _is_hidden(test) or test.kind in _DECIDING
+
+
+def _may_vary(test: TestEvidence) -> bool:
+    return not _deciding(test) and test.base in GOOD and test.head in GOOD
+
+
+def _sides(test: TestEvidence) -> tuple[Where, ...]:
+    """The trees whose outcomes make a test what it is said to be."""
+    found: list[Where] = ["base", "head"]
+    if test.kind in {"fail_to_pass_strong", "fail_to_pass_weak", "new_and_fails"}:
+        mixed = test.base_with_head in BAD or test.base is None
+        found = ["base_with_head", "head"] if mixed else found
+    return (*found, "head_with_base") if _is_hidden(test) else tuple(found)
 
 
 def _command(project: Project, tests: Sequence[str]) -> str:

@@ -38,12 +38,13 @@ _SOME_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Tests of one tree to run again."""
+    """Tests of one tree to run again, so many times."""
 
     where: Where
     project: Project
     ids: tuple[str, ...]
     told: Told
+    times: int
 
 
 @dataclass(slots=True)
@@ -66,12 +67,11 @@ async def run_again(
     at_base: OpenSandbox,
     at_head: OpenSandbox,
     again: Again,
-    times: int,
 ) -> None:
     """Run tests again, both sides at a time, and add what came out to `again`."""
 
     async def side(mine: Sequence[Wanted], opened: OpenSandbox) -> None:
-        jobs = [(one, *job) for one in mine for job in _jobs(ground, one, times)]
+        jobs = [(one, *job) for one in mine for job in _jobs(ground, one)]
         told = await carry_out_all([(project, plan) for _, project, plan in jobs], opened)
         for (one, _, plan), said in zip(jobs, told, strict=True):
             _add(again, one, plan, said)
@@ -91,7 +91,7 @@ def _add(again: Again, one: Wanted, plan: Plan, said: Told) -> None:
             again.outcomes[one.where].setdefault(name, []).append(said.outcome(name) or _GONE)
 
 
-def _jobs(ground: Ground, one: Wanted, times: int) -> list[tuple[Project, Plan]]:
+def _jobs(ground: Ground, one: Wanted) -> list[tuple[Project, Plan]]:
     """The runs of the tests of one tree."""
     plan = replace(ground.plan(one.project), guests={})
     breaking = [name for name in one.ids if one.told.outcome(name) in {"timed_out", "ended"}]
@@ -99,7 +99,7 @@ def _jobs(ground: Ground, one: Wanted, times: int) -> list[tuple[Project, Plan]]
     found = [_job(one.project, plan, (name,), 1) for name in breaking]
     if others:
         spent = sum(one.told.results[name].seconds for name in others if name in one.told.results)
-        count = max(1, min(times, int(_MOST_SECONDS / max(spent, 1.0))))
+        count = max(1, min(one.times, int(_MOST_SECONDS / max(spent, 1.0))))
         found += _of_others(one, plan, others, count)
     return found
 

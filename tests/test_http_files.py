@@ -1,6 +1,7 @@
 """What clients of the HTTP service read of the server's files: nothing, unless a root was configured."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,16 @@ def outside(tmp_path: Path) -> Path:
     (folder / "test_secret.py").write_text(f"def test_{CANARY}():\n    assert '{CANARY}' == 1\n")
     task = {"task_id": CANARY, "prompt": CANARY, "completion": CANARY, "test": "assert True"}
     (folder / "secret.jsonl").write_text(json.dumps(task) + "\n")
+    (folder / "secret.patch").write_text(f"--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+{CANARY}\n")
+    commit(folder)
     return folder
+
+
+def commit(folder: Path) -> None:
+    """Make a repository of a folder."""
+    who = ["-c", "user.name=x", "-c", "user.email=x@x"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", CANARY]):
+        subprocess.run(["git", "-C", folder, *command], check=True)
 
 
 @pytest.fixture
@@ -37,6 +47,7 @@ def root(tmp_path: Path, outside: Path) -> Path:
     folder = tmp_path / "root"
     folder.mkdir()
     (folder / "own.md").write_text("```python\nown_name\n```\n")
+    commit(folder)
     (folder / "linked").symlink_to(outside)
     for file in outside.iterdir():
         (folder / f"link-{file.name}").symlink_to(file)
@@ -81,11 +92,14 @@ def calls(outside: Path, most: int = 99) -> list[Call]:
     ]
     projects = [str(outside), "../outside", "linked", f"{outside}/../outside", f"file://{outside}"]
     tasks = spellings(outside, "secret.jsonl")[:most]
+    patches = spellings(outside, "secret.patch")[:most]
     return [
         *(("validate_snippets", {"paths": [path]}) for path in documents),
         *(("validate_snippets", {"text": text, "format": "rst"}) for text in includes),
         *(("validate_snippets", {"text": text}) for text in in_markdown),
         *(("run_generated_tests", {"project": path, "mutation": "off"}) for path in projects),
+        *(("check_pr", {"repo": path, "head": "HEAD"}) for path in projects),
+        *(("check_pr", {"repo": ".", "patch": path}) for path in patches),
         *(
             ("benchmark_model", {"models": ["ollama:x"], "tasks": path, "dry_run": True})
             for path in tasks

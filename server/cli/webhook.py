@@ -2,10 +2,16 @@
 
 import json
 import re
-from collections.abc import Mapping
+import signal
+import socket
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+import anyio.abc
 import anyio.to_thread
 import click
 import uvicorn
@@ -93,7 +99,33 @@ async def serve(settings: Settings, wanted: Wanted, environment: Mapping[str, st
             url = f"http://{wanted.host}:{listener.getsockname()[1]}/webhook"
             said = json.dumps({"url": url}) if wanted.as_json else f"proofbox listens at {url}"
             click.echo(said, err=not wanted.as_json)
-            await uvicorn.Server(config).serve(sockets=[listener])
+            await _until_signal(_Server(config), listener)
+
+
+class _Server(uvicorn.Server):
+    """It leaves signals alone: it would raise them again at its end, before sandboxes and jobs are closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def _until_signal(server: uvicorn.Server, listener: socket.socket) -> None:
+    async with anyio.create_task_group() as tasks:
+        # Windows has none; there is no sandbox on it either.
+        if sys.platform != "win32":
+            await tasks.start(_stop_on_signal, server)
+        await server.serve(sockets=[listener])
+        tasks.cancel_scope.cancel()
+
+
+async def _stop_on_signal(
+    server: uvicorn.Server, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            server.should_exit = True
 
 
 def secret_of(wanted: Wanted, environment: Mapping[str, str]) -> bytes:
@@ -150,3 +182,5 @@ def _check(wanted: Wanted) -> None:
         raise click.UsageError(
             "Nobody would see what comes out: give --comment, --check or --reports FOLDER."
         )
+    if wanted.reports is not None and not Path(wanted.reports).is_dir():
+        raise click.UsageError(f"--reports: there is no folder {wanted.reports}.")

@@ -42,7 +42,7 @@ def serve(connection: socket.socket) -> None:
     reader = wire.FrameReader()
     ourselves = os.getpid()
     while True:
-        data = connection.recv(1 << 18)
+        data = connection.recv(wire.READ_SIZE)
         if not data:
             os._exit(0)
         for message, code in reader.feed(data):

@@ -114,9 +114,9 @@ def checked_sarif(report: PrReport) -> dict[str, Any]:
         assert "](" not in result["message"]["text"]
         [location] = result["locations"]
         place = location["physicalLocation"]
-        uri = urlsplit(place["artifactLocation"]["uri"])
-        assert uri.path == place["artifactLocation"]["uri"]
-        assert re.fullmatch(r"[A-Za-z0-9%/._~-]+", place["artifactLocation"]["uri"])
+        uri: str = place["artifactLocation"]["uri"]
+        assert urlsplit(uri).path == uri
+        assert re.fullmatch(r"[A-Za-z0-9%/._~-]+", uri)
         if "region" in place:
             assert 1 <= place["region"]["startLine"] <= place["region"]["endLine"]
         [mark] = result["partialFingerprints"].values()

@@ -1,6 +1,7 @@
 """The report on a pull request: its parts, its pages and its text."""
 
 import json
+from typing import Any
 
 import pytest
 from review_samples import (
@@ -124,12 +125,13 @@ def test_the_text_of_a_report_says_what_its_fields_say() -> None:
     report = report_of(pull(), [full()])
     said = render(report)
 
-    def leaves(data: object) -> list[str]:
-        if isinstance(data, dict):
-            return [leaf for value in data.values() for leaf in leaves(value)]
-        if isinstance(data, list):
-            return [leaf for value in data for leaf in leaves(value)]
-        return [data] if isinstance(data, str) else []
+    def leaves(data: Any) -> list[str]:
+        if isinstance(data, str):
+            return [data]
+        inside: list[Any] = [*data.values()] if hasattr(data, "values") else data
+        return (
+            [leaf for each in inside for leaf in leaves(each)] if isinstance(inside, list) else []
+        )
 
     facts = report.model_dump(mode="json", exclude={"review"}, exclude_defaults=True)
     missing = [one for one in leaves(facts) if " ".join(one.split()) not in said]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proofbox.server.cli.webhook_deliveries import Deliveries, Delivery
+from proofbox.server.cli.webhook_deliveries import Claim, Deliveries, Delivery
 from proofbox.server.settings import SettingsError
 
 ONE = Delivery("11111111-aaaa", "octo/app#1", "a" * 40)
@@ -65,9 +65,11 @@ def test_of_many_at_one_moment_one_takes_a_commit(tmp_path: Path) -> None:
     each = [Delivery(f"delivery-{number:03}", "octo/app#1", "a" * 40) for number in range(24)]
     path = tmp_path / "webhook.sqlite3"
     with Deliveries(path) as one, Deliveries(path) as two, ThreadPoolExecutor(8) as threads:
-        claims = list(
-            threads.map(lambda n: (one if n % 2 else two).take(each[n]), range(len(each)))
-        )
+
+        def take(number: int) -> Claim:
+            return (one if number % 2 else two).take(each[number])
+
+        claims = list(threads.map(take, range(len(each))))
 
     assert sorted(claims) == ["known"] * 23 + ["new"]
 

@@ -156,11 +156,13 @@ async def test_the_interpreter_is_shown_without_what_the_host_installed_for_it(
     code = """
 [sorted(os.listdir("/opt/python")) if os.path.exists("/opt/python") else [],
  [len(os.listdir(place)) for place in glob.glob("/opt/python/lib*/python3*/site-packages")],
- len(glob.glob("/opt/python/bin/*"))]
+ len(glob.glob("/opt/python/bin/*")),
+ [name for name in glob.glob("/opt/python/include/*") if "/include/python3" not in name]]
 """
-    top, packages, programs = await outcome(attacker, code)
+    top, packages, programs, strange = await outcome(attacker, code)
 
-    assert set(top) <= {"bin", "lib", "lib64"}
+    assert set(top) <= {"bin", "include", "lib", "lib64"}
+    assert strange == []
     assert set(packages) <= {0}
     assert programs <= 1
 

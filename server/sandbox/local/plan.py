@@ -63,11 +63,13 @@ def make(
     cache: Path,
     control: int,
     filter_: int,
+    site: bool,
 ) -> Plan:
     """The plan for a jail whose supervisor listens on the descriptor `control`.
 
     `cache` is a directory of the host that the supervisor alone may write; from the descriptor `filter_`
-    bubblewrap reads the filter of system calls that all of the jail runs under.
+    bubblewrap reads the filter of system calls that all of the jail runs under. Without `site` the supervisor
+    knows no packages.
     """
     plan = Plan()
     _add_bwrap(plan, bwrap)
@@ -86,7 +88,7 @@ def make(
         plan.add("--setenv", name, value)
     if environment.library_path is not None:
         plan.add("--setenv", "LD_LIBRARY_PATH", environment.library_path)
-    plan.add("--", "/env/bin/python", "-I")
+    plan.add("--", "/env/bin/python", "-I", *([] if site else ["-S"]))
     plan.add("/guest/proofbox_guest/start.py", str(control))
     return plan
 
@@ -122,8 +124,9 @@ def _add_python(plan: Plan, environment: Environment) -> None:
         # Only Python: the prefix may be full of what its user has installed and written there.
         program = Path(environment.interpreter_in_jail).relative_to(_PYTHON)
         plan.bind(prefix / program, os.fspath(_PYTHON / program))
-        headers = prefix / "include"  # what compiles extensions needs them
-        for library in filter(Path.is_dir, (prefix / "lib", prefix / "lib64", headers)):
+        for headers in (prefix / "include").glob("python3*"):  # for what compiles extensions
+            plan.bind(headers, os.fspath(_PYTHON / "include" / headers.name))
+        for library in filter(Path.is_dir, (prefix / "lib", prefix / "lib64")):
             plan.bind(library, os.fspath(_PYTHON / library.name))
             for packages in library.glob("python3*/site-packages"):
                 place = os.fspath(_PYTHON / packages.relative_to(prefix))

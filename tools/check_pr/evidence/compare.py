@@ -8,7 +8,7 @@ conftest files and configuration; tests that cannot begin with those are run wit
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -180,43 +180,40 @@ class _Comparison:
         tests = [table.test(name) for name in table.names]
         chancy = set(by_chance(self._ground, self._ran.head, table.names))
         often = times_by_chance(self._ran.head, chancy, times)
-        groups = [
-            ([test for test in tests if _deciding(test) and test.id not in chancy], times),
-            ([test for test in tests if _deciding(test) and test.id in chancy], max(times, often)),
-            ([test for test in tests if _may_vary(test) and test.id in chancy], often),
-        ]
-        count = sum(len(group) for group, number in groups if number)
-        if count:
-            number = "1 test" if count == 1 else f"{count} tests"
-            self._tell(f"Running {number} again, on both sides, before anything is called")
+        wanted_times = {
+            test.id: max(times, often) if test.id in chancy else times
+            for test in tests
+            if _deciding(test)
+        } | {test.id: often for test in tests if _may_vary(test) and test.id in chancy and often}
+        if wanted_times:
+            self._tell(f"Running again, on both sides: {len(wanted_times)} of {len(tests)} tests")
+        again = [test for test in tests if test.id in wanted_times]
         wanted = [
             one
-            for group, number in groups
             for where in get_args(Where)
-            for one in self._wanted(table, where, group, number)
+            for one in self._wanted(table, where, again, wanted_times)
         ]
         await run_again(self._ground, wanted, self._at_base, self._at_head, self._again)
         table.with_reruns(self._again)
         return table
 
     def _wanted(
-        self, table: Table, where: Where, tests: Sequence[TestEvidence], times: int
+        self, table: Table, where: Where, tests: Sequence[TestEvidence], times: Mapping[str, int]
     ) -> Iterator[Wanted]:
         """What is to be run again in one tree, with base's conftest files or head's own."""
         told, trees = self._ran.of(where), self._ground.trees
         own = {"head": trees.own_head, "base_with_head": trees.own_base_with_head}.get(where)
-        ids = {
-            table.id_at(where, test.id): test.id in self._ran.own
-            for test in tests
-            if times and where in _sides(test) and told.outcome(table.id_at(where, test.id))
-        }
         common: Project = getattr(trees, where)
         for project, mine in ((common, False), (own, True)):
-            chosen = tuple(
-                name for name, is_own in ids.items() if (is_own and own is not None) is mine
-            )
-            if chosen and project is not None:
-                yield Wanted(where, project, chosen, told, times)
+            ids = {
+                name: times[test.id]
+                for test in tests
+                if where in _sides(test)
+                and told.outcome(name := table.id_at(where, test.id))
+                and (own is not None and test.id in self._ran.own) is mine
+            }
+            if ids and project is not None:
+                yield Wanted(where, project, ids, told)
 
     def _all_suspects(self, tests: Sequence[TestEvidence]) -> Iterator[Suspect]:
         found = [

@@ -12,7 +12,8 @@ from ...run_generated_tests.project import ROOT, Project
 _SECONDS = 120.0
 _SHOWN = 300
 _CODE = """
-import importlib, os, sys
+import importlib, os, site, sys
+site.main()
 os.chdir({root!r})
 sys.path[:0] = {path!r}
 for name in {names!r}:

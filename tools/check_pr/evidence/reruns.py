@@ -7,7 +7,7 @@ line reads what chance decides (random numbers, clocks, threads): more often tha
 not at all where it takes minutes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -38,13 +38,12 @@ _SOME_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Tests of one tree to run again, so many times."""
+    """Tests of one tree to run again, and how many times each."""
 
     where: Where
     project: Project
-    ids: tuple[str, ...]
+    ids: Mapping[str, int]
     told: Told
-    times: int
 
 
 @dataclass(slots=True)
@@ -95,19 +94,17 @@ def _jobs(ground: Ground, one: Wanted) -> list[tuple[Project, Plan]]:
     """The runs of the tests of one tree."""
     plan = replace(ground.plan(one.project), guests={})
     breaking = [name for name in one.ids if one.told.outcome(name) in {"timed_out", "ended"}]
-    others = tuple(name for name in one.ids if name not in breaking)
+    others = {name: times for name, times in one.ids.items() if name not in breaking}
     found = [_job(one.project, plan, (name,), 1) for name in breaking]
     if others:
         spent = sum(one.told.results[name].seconds for name in others if name in one.told.results)
-        count = max(1, min(one.times, int(_MOST_SECONDS / max(spent, 1.0))))
-        found += _of_others(one, plan, others, count)
+        most = max(1, int(_MOST_SECONDS / max(spent, 1.0)))
+        found += _of_others(one, plan, {name: min(times, most) for name, times in others.items()})
     return found
 
 
-def _of_others(
-    one: Wanted, plan: Plan, names: tuple[str, ...], count: int
-) -> list[tuple[Project, Plan]]:
-    files = {name.partition("::")[0] for name in names}
+def _of_others(one: Wanted, plan: Plan, times: Mapping[str, int]) -> list[tuple[Project, Plan]]:
+    files = {name.partition("::")[0] for name in times}
     around = sum(
         result.seconds
         for name, result in one.told.results.items()
@@ -115,7 +112,8 @@ def _of_others(
     )
     broken = any(one.told.outcome(name) in {"timed_out", "ended"} for name in one.told.results)
     found: list[tuple[Project, Plan]] = []
-    for number in range(1, count + 1):
+    for number in range(1, max(times.values()) + 1):
+        names = tuple(name for name, count in times.items() if count >= number)
         if number == 1 and around < _FILE_SECONDS and not broken:
             varied = replace(variation(plan, number), order="natural", count_assertions=False)
             found.append((narrowed(one.project, files), varied))

@@ -4,6 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+import anyio.to_thread
+
 from ...server.sandbox import InvalidInput, SandboxError
 from .. import _request
 from .._context import App
@@ -117,7 +119,7 @@ class _Project:
             speeds = await compare_speed(self.pull, base, head, self.request, self.tell)
         return Beyond(
             coverage=await change_coverage(self.pull, head, evidence, self.request, self.tell),
-            api=api_changes(self.pull),
+            api=await anyio.to_thread.run_sync(api_changes, self.pull),
             speeds=speeds,
             behaviours=fresh(_tried(base, evidence, "base"), _tried(head, evidence, "head")),
         )

@@ -75,7 +75,8 @@ class SandboxRequest:
     read-only packages. `packages` are requirement specifiers on top of the default ones. `shared` false
     asks for isolation from the owner's other sandboxes too, down to the jail (hostile code).
     `bare` leaves out the backend's default packages, so that only what is named can be imported, as far as
-    the backend can; then only programs can be run. `wheels` are files by their names, installed besides.
+    the backend can; then only programs can be run, and their cells know none of the packages before they call
+    `site.main()`: what packages run at the start of every Python is not to run in what watches them. `wheels` are files by their names, installed besides.
     `programs_only`: nothing but programs will be run, so a backend need not start what sessions take.
     `preload` names modules that programs will import, so that a backend can do it once for all.
     `python` is a version like `3.12`; empty for whatever the backend has. `labels` go into E2B's metadata.

@@ -107,7 +107,7 @@ async def test_a_program_can_neither_read_nor_write_nor_signal_what_judges_it(
 async def test_a_bare_sandbox_has_nothing_of_the_template(e2b: E2BBackend) -> None:
     """Its programs run in an environment of their own, with what was asked for and the same Python."""
     sandbox = await e2b.create(SandboxRequest(owner="o", packages=("tinyfact",), bare=True))
-    look = "import importlib.util as u; [n for n in ('tinyfact', 'numpy', 'IPython') if u.find_spec(n)]"
+    look = "import importlib.util as u, site; site.main(); [n for n in ('tinyfact', 'numpy', 'IPython') if u.find_spec(n)]"
 
     result = await sandbox.run_program(
         cells(

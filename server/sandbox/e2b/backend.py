@@ -276,6 +276,7 @@ class E2BBackend:
             surroundings=surroundings,
             limits=request.limits,
             preload=request.preload,
+            bare=request.bare,
             expires_at=expires_at,
             clock=self._clock,
             on_closed=lambda: self._forget(key),

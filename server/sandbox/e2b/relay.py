@@ -91,9 +91,17 @@ class Relay:
 
     @classmethod
     async def start(
-        cls, sdk: AsyncSandbox, *, python: str, version: str, limits: Limits, preload: Sequence[str]
+        cls,
+        sdk: AsyncSandbox,
+        *,
+        python: str,
+        version: str,
+        limits: Limits,
+        preload: Sequence[str],
+        site: bool = True,
     ) -> "Relay":
-        """Start one with the interpreter `python`, whose programs have imported `preload` already.
+        """Start one with the interpreter `python`, whose programs have imported `preload` already. Without
+        `site` it knows no packages, so that nothing of them runs in it.
 
         Raises:
             SandboxRejected: the template's Python is too old, or its root is not allowed what it takes.
@@ -108,7 +116,7 @@ class Relay:
         try:
             with translated("start the programs' supervisor"), anyio.fail_after(_START_SECONDS):
                 await sdk.files.write_files(_guest_files(), user="root")
-                await relay._launch(python)
+                await relay._launch(python, site=site)
                 relay.send({"op": "start", "limits": asdict(limits), "preload": list(preload)})
                 relay._accept(await relay._up)
         except BaseException:
@@ -117,13 +125,13 @@ class Relay:
             raise
         return relay
 
-    async def _launch(self, python: str) -> None:
+    async def _launch(self, python: str, *, site: bool) -> None:
         code = (
             f"import sys; sys.path.insert(0, {_PLACE!r}); from proofbox_guest import relay; "
             f"sys.path.remove({_PLACE!r}); relay.main({self._mark!r})"
         )
         handle = await self._sdk.commands.run(
-            f"exec {shlex.quote(python)} -B -c {shlex.quote(code)}",
+            f"exec {shlex.quote(python)} -B {'' if site else '-S '}-c {shlex.quote(code)}",
             background=True,
             stdin=True,
             user="root",

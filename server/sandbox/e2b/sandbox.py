@@ -46,6 +46,7 @@ class E2BSandbox:
         surroundings: guest.Surroundings,
         limits: Limits,
         preload: Sequence[str],
+        bare: bool,
         expires_at: float,
         clock: Callable[[], float],
         on_closed: Callable[[], None],
@@ -55,6 +56,7 @@ class E2BSandbox:
         self._surroundings = surroundings
         self._limits = limits
         self._preload = preload
+        self._bare = bare
         self._expires_at = expires_at
         self._clock = clock
         self._on_closed = on_closed
@@ -160,6 +162,7 @@ class E2BSandbox:
                     version=self._surroundings.python,
                     limits=self._limits,
                     preload=self._preload,
+                    site=not self._bare,
                 )
             return self._relay
 

@@ -190,6 +190,7 @@ class LocalBackend:
             cache_dir=self._cache_dir,
             name=f"proofbox-{os.getpid()}-{self._count}",
             shell=shell,
+            site=not request.bare,
             preload=preload,
         )
 

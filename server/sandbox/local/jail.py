@@ -64,12 +64,14 @@ class Jail:
         cache_dir: Path,
         name: str,
         shell: bool,
+        site: bool,
         preload: Sequence[str],
     ) -> "Jail":
         """Start one. It takes sessions at once; they wait until it is up.
 
         `preload` names the modules that its processes have imported already; with `shell` they have
-        IPython too, which sessions need and programs do not.
+        IPython too, which sessions need and programs do not. `site`: packages may be imported in them, which
+        runs what packages have in `.pth` files, in the supervisor too.
 
         Raises:
             SandboxUnavailable: the process could not be started.
@@ -95,6 +97,7 @@ class Jail:
                     cache=cache,
                     control=inherited[0],
                     filter_=filter_,
+                    site=site,
                 )
                 process = await _launch(jail_plan, cgroup, inherited)
             jail = cls(process, ours, cgroup)

@@ -105,7 +105,7 @@ async def value(side: Side, code: str) -> str:
     """The value of code in a side's sandbox, with the built files laid over its tree."""
     files = {**side.tree.files, **side.environment.built}
     laid = {f"project/{path}": content for path, content in files.items()}
-    start = "import sys; sys.path.insert(0, '/home/user/project/src')"
+    start = "import site, sys; site.main(); sys.path.insert(0, '/home/user/project/src')"
     program = Program("look", (Cell(start), Cell(code)), files=laid)
     async with run([program], side.open_sandbox, lanes=1) as ended:
         async for ran in ended:

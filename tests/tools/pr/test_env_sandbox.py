@@ -11,7 +11,8 @@ from proofbox.server.sandbox.local.environments import ensure
 from proofbox.server.sessions import SessionManager
 
 _LOOK = Cell(
-    "import importlib.util as u, os, sysconfig\n"
+    "import importlib.util as u, os, site, sysconfig\n"
+    "site.main()\n"
     "found = [n for n in ('numpy', 'pandas', 'pytest', 'IPython', 'tiny') if u.find_spec(n)]\n"
     "[*found, os.path.exists(sysconfig.get_paths()['include'] + '/Python.h')]"
 )
@@ -79,3 +80,25 @@ async def test_a_jail_of_its_own_is_shared_with_nobody(tmp_path: Path) -> None:
     await backend.close()
 
     assert (jails, left) == (2, 0)
+
+
+async def test_what_packages_run_at_the_start_of_python_does_not_run_where_programs_are_watched(
+    tmp_path: Path, house: Wheelhouse
+) -> None:
+    """A dependency that a pull request brings could else forge every record; processes of the project have it."""
+    evil = "import sys; sys.evil = True"
+    house.add("evil", "1.0", files={"evil.pth": evil + "\n", "sitecustomize.py": evil + "\n"})
+    seen = Cell(
+        "import sys; hasattr(sys, 'evil'), len([p for p in sys.path if 'site-packages' in p])"
+    )
+    child = Cell(
+        "import subprocess\n"
+        "look = [sys.executable, '-c', 'import sys; print(hasattr(sys, chr(101) + chr(118) + chr(105) + chr(108)))']\n"
+        "subprocess.run(look, capture_output=True, text=True).stdout"
+    )
+    async with SessionManager(LocalBackend(cache_dir=tmp_path / "cache")) as sessions:
+        lease = sessions.lease_once("me", purpose="pr", packages=("evil",), bare=True, shared=False)
+        async with lease as held:
+            ran = await held.programs.run_program(Program("look", (seen, child)))
+
+    assert [cell.value for cell in ran.cells] == ["(False, 0)", "'True\\n'"], ran

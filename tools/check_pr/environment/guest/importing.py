@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import site
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any
@@ -19,6 +20,7 @@ def look(packages: list[str]) -> dict[str, list[Any]]:
     """The packages that cannot be imported in this order, one after another in one process: the module, the
     error, and whether it can be alone.
     """
+    site.main()  # the cells of a bare sandbox know no packages before
     tops = {package: _modules_of(package) for package in packages}
     names = [name for listed in tops.values() for name in listed]
     failed = _apart(lambda: _together(names))

@@ -1,8 +1,6 @@
 """The protocol's own conformance suite and the Inspector, from npm, against the real server."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sysconfig
@@ -12,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
-import platformdirs
+import npm_tools
 import pytest
 from header_proxy import adding
 
@@ -48,26 +46,14 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def node_modules() -> Path:
-    """What package.json names, installed once into the user's cache, with a Node of its own."""
-    if shutil.which("npm") is None:
-        if os.environ.get("CI"):
-            pytest.fail("npm is needed to run the conformance suite, and there is none")
-        pytest.skip("there is no npm here")
-    folder = platformdirs.user_cache_path("proofbox-tests") / "conformance"
-    wanted, installed = (HERE / "package.json").read_text(), folder / "installed.json"
-    if not installed.is_file() or installed.read_text() != wanted:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "package.json").write_text(wanted)
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund"], cwd=folder, check=True)
-        installed.write_text(wanted)
-    return folder / "node_modules"
+    """What package.json names."""
+    return npm_tools.installed()
 
 
 @pytest.fixture(scope="module")
 def tool_environment(node_modules: Path) -> dict[str, str]:
-    """The environment in which the tools of `node_modules` find a Node that is new enough."""
-    (node,) = node_modules.glob("node-linux-*/bin")
-    return {**os.environ, "PATH": os.pathsep.join([str(node), os.environ["PATH"]])}
+    """The environment in which the tools of `node_modules` run."""
+    return npm_tools.environment(node_modules)
 
 
 @pytest.fixture(scope="module", params=["open to all", "by token"])

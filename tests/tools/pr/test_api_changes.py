@@ -2,26 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
+from pr_pulls import pull_of
 
 from proofbox.tools.check_pr.beyond.api import api_changes
 from proofbox.tools.check_pr.beyond.beyond import ApiChange
-from proofbox.tools.check_pr.pull.pull import Change, Pull, Tree
-
-WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+from proofbox.tools.check_pr.pull.pull import Change, Pull
 
 
 def pull(base: Mapping[str, str], head: Mapping[str, str]) -> Pull:
-    """A pull request from texts of files."""
-    trees = [
-        Tree("", WHEN, {path: text.encode() for path, text in side.items()})
-        for side in (base, head)
-    ]
-    differ = sorted(path for path in {*base, *head} if base.get(path) != head.get(path))
-    changes = tuple(Change(path, path, "modified") for path in differ)
-    return Pull("a...b", trees[0], trees[1], changes=changes)
+    """A pull request from the files of both sides."""
+    return pull_of(base, {**dict.fromkeys(base), **head})
 
 
 def changed(base: str, head: str) -> list[ApiChange]:

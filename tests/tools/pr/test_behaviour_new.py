@@ -1,52 +1,21 @@
 """What head's code tries and base's did not."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from guest_plugin import records_of
 
 from proofbox.tools.check_pr.beyond import behaviour
 from proofbox.tools.check_pr.environment.environment import Behaviour
 from proofbox.tools.run_generated_tests.events import TestRun
 
-RUNNER = """
-import json, sys
-import pytest
-from proofbox_guest import watching
-
-records = open(sys.argv[1], "w", buffering=1)
-
-def say(kind, /, **fields):
-    records.write(json.dumps({"t": kind, **fields}) + "\\n")
-
-plugin = watching.plugin({"root": sys.argv[2]}, say)
-sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:anyio", sys.argv[2]], plugins=[plugin]))
-"""
-
 
 def watched(folder: Path, files: Mapping[str, str]) -> tuple[Behaviour, ...]:
     """What tests try, run in a process of their own."""
-    guest = {f"guest/proofbox_guest/{name}.py": text for name, text in behaviour.modules().items()}
-    project = {f"project/{name}": text for name, text in files.items()}
-    for name, text in {**guest, **project, "guest/proofbox_guest/__init__.py": ""}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    records = folder / "records.jsonl"
-    ran = subprocess.run(
-        [sys.executable, "-c", RUNNER, str(records), str(folder / "project")],
-        cwd=folder / "project",
-        env={"HOME": str(folder), "PATH": "", "PYTHONPATH": str(folder / "guest")},
-        capture_output=True,
-        timeout=60,
-        check=False,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout[-800:] + ran.stderr[-800:]
-    said = [json.loads(line) for line in records.read_text().splitlines()]
-    return behaviour.behaviours_of(TestRun(True, guests={"watching": said}))
+    options = {"root": str(folder / "project")}
+    records = records_of(folder, "watching", behaviour.modules(), files, options)
+    return behaviour.behaviours_of(TestRun(True, guests={"watching": records}))
 
 
 def test_what_tests_try_is_told_with_the_test_that_did_it(tmp_path: Path) -> None:

@@ -56,8 +56,9 @@ class Speed:
     """One benchmark, base against head.
 
     Attributes:
-        ratio: median CPU time of head over that of base; `low` and `high` bound it with 95 % confidence.
-        pairs: interleaved pairs that were measured.
+        ratio: CPU time of head over that of base, the median of the pairs; `low` and `high` bound it with 95 %
+            confidence.
+        pairs: of processes, one a side and at the same time; 0 if it could not be measured, as `why` says.
         p: of the Mann-Whitney U test, two-sided. `effect`: P(head slower) - P(head faster), Cliff's delta.
         events: ratio of counted events (lines and branches), None where they were not counted.
         why: in a sentence, what decided; for `undecided`, what was missing.

@@ -20,6 +20,8 @@ _ENV = {key: value for key, value in os.environ.items() if not key.startswith("G
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "LC_ALL": "C",
+    **{f"GIT_{who}_NAME": "A Person" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "a@example.org" for who in ("AUTHOR", "COMMITTER")},
 }
 
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 from pr_repos import FIRST, Link, Repo, Script, Submodule
 
 from proofbox.server.github import GitHubAccess
 from proofbox.server.sandbox import InvalidInput
+from proofbox.tools.check_pr.pull import git
 from proofbox.tools.check_pr.pull.fetch import fetch_pull
 from proofbox.tools.check_pr.pull.places import Places
 from proofbox.tools.check_pr.pull.pull import Change, Pull
@@ -219,6 +221,58 @@ async def test_what_must_not_leave_stays_home_with_why(repo: Repo, places: Place
     assert {"tests/data/all.weird", "run.sh"} <= set(pull.head.files)
     assert "MIIEow" not in pull.diff
     assert "hunter2" not in pull.diff
+
+
+def _tree(repo: Repo, *lines: str) -> str:
+    """A tree as only a program writes it: git itself checks nothing here."""
+    return repo.git("mktree", "--missing", input="".join(f"{line}\n" for line in lines).encode())
+
+
+async def test_trees_that_nobody_can_check_out_are_read_as_far_as_they_go(
+    repo: Repo, places: Places
+) -> None:
+    """Paths that lead out of the tree or into `.git`, and files that are folders as well, stay home."""
+    blob = repo.git("hash-object", "-w", "--stdin", input=b"x = 1\n")
+    inner = _tree(repo, f"100644 blob {blob}\tevil.py")
+    tree = _tree(
+        repo,
+        *(f"040000 tree {inner}\t{name}" for name in ("..", ".git", ".GIT", "a.py", "fine")),
+        f"100644 blob {blob}\ta.py",
+        f"120000 blob {blob}\tlink",
+    )
+    repo.branch("odd", repo.git("commit-tree", "-p", "main", "-m", "odd", tree))
+
+    pull = await pull_of(places, base="main", head="odd")
+
+    assert set(pull.head.files) == {"a.py/evil.py", "fine/evil.py"}
+    assert set(why(pull)) == {"../evil.py", ".git/evil.py", ".GIT/evil.py", "a.py", "link"}
+
+
+async def test_a_tree_of_billions_of_files_is_refused(
+    repo: Repo, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handful of objects is enough for one: each folder has the next one ten times."""
+    monkeypatch.setattr(git, "MOST_BYTES", 2**20)
+    blob = repo.git("hash-object", "-w", "--stdin", input=b"x = 1\n")
+    tree = _tree(repo, f"100644 blob {blob}\tx.py")
+    for _ in range(10):
+        tree = _tree(repo, *(f"040000 tree {tree}\td{number}" for number in range(10)))
+    repo.branch("bomb", repo.git("commit-tree", "-p", "main", "-m", "bomb", tree))
+
+    with anyio.fail_after(60), pytest.raises(InvalidInput, match="too large"):
+        await pull_of(places, base="main", head="bomb")
+
+
+async def test_a_huge_file_has_no_lines(repo: Repo, places: Places) -> None:
+    """It stays home, so nobody needs them."""
+    repo.commit({"large.py": "x = 1\n" * 400_000, "b.py": "y = 1\n"}, on="feature")
+
+    pull = await pull_of(places, base="main", head="feature")
+
+    assert pull.changes == (
+        Change("b.py", "", "added", added=(1,)),
+        Change("large.py", "", "added", binary=True),
+    )
 
 
 async def test_a_file_that_stays_home_on_one_side_does_on_both(repo: Repo, places: Places) -> None:

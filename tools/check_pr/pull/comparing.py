@@ -1,14 +1,15 @@
 """Both sides of what is compared: trees, difference, and whether they merge."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ..request import PrRequest
 from . import git as gits
-from .difference import MOST_TEXT, difference, rows
+from .difference import MOST_TEXT, difference
 from .git import Git, GitFailed
 from .merging import Merged, merge
-from .objects import bring
+from .objects import SUBMODULE, entries
 from .pull import Pull, Tree
 from .trees import export
 
@@ -46,30 +47,40 @@ async def pull_of(compared: Compared, request: PrRequest, version: tuple[int, in
 
 async def _pull_of(compared: Compared, request: PrRequest, version: tuple[int, int]) -> Pull:
     git = compared.git
+    facts = await _facts(git, {compared.tip, compared.base, compared.head})
+    head_tree = facts[compared.head].tree
+    # What is listed is bounded; it comes before everything that would hold all of a tree at once.
+    head_entries = await entries(git, head_tree)
     merged = await merge(git, version, compared.tip, compared.head)
     judged_merged = request.merged and merged.state == "clean"
     # What merging would change is the difference to where base is now.
     base = compared.tip if judged_merged else compared.base
-    head_tree = merged.tree if judged_merged else await _tree(git, compared.head)
-    base_tree = await _tree(git, base)
-    listed = await rows(git, base_tree, head_tree, renames=False)
-    changed = {path for row in listed for path in (row.old_path, row.path)}
-    blobs = {name for row in listed for name in row.names if set(name) != {"0"}}
-    (base_files, head_files), remarks = await export(git, (base_tree, head_tree), changed)
-    await bring(git, (base_tree, head_tree), blobs)
+    base_tree = facts[base].tree
+    base_entries = await entries(git, base_tree)
+    if judged_merged:
+        head_tree = merged.tree
+        head_entries = await entries(git, head_tree)
+    changed = set(base_entries) ^ set(head_entries)
+    (base_files, head_files), remarks = await export(
+        git,
+        [(base_tree, base_entries), (head_tree, head_entries)],
+        {entry.shown for entry in changed},
+        # They are compared even where they stay home.
+        also={entry.name for entry in changed if entry.mode != SUBMODULE},
+    )
     home = (*base_files.stayed_home, *head_files.stayed_home)
     secret = {one.path for one in home if one.why == "secret"}
     found = await difference(git, base_tree, head_tree, secret)
     notes = (*compared.notes, *_notes(request, merged), *remarks)
     if found.is_cut:
         notes = (*notes, f"Of the diff, the first {MOST_TEXT:,} characters are kept.")
-    when, head_when = await _when(git, base), await _when(git, compared.head)
+    when = facts[base].when
     return Pull(
         name="",
         base=Tree(base, when, base_files.files, base_files.stayed_home),
         head=Tree(
             compared.head_name,
-            head_when if compared.head_name else when,
+            facts[compared.head].when if compared.head_name else when,
             head_files.files,
             head_files.stayed_home,
         ),
@@ -97,10 +108,17 @@ def _notes(request: PrRequest, merged: Merged) -> tuple[str, ...]:
     return (f"Head was checked as it is and not merged into base: {why}.",)
 
 
-async def _tree(git: Git, commit: str) -> str:
-    return await git.text("rev-parse", "--verify", f"{commit}^{{tree}}")
+@dataclass(frozen=True, slots=True)
+class _Commit:
+    tree: str
+    when: datetime
 
 
-async def _when(git: Git, commit: str) -> datetime:
-    stamp = await git.text("show", "-s", "--no-show-signature", "--format=%ct", commit)
-    return datetime.fromtimestamp(int(stamp), UTC)
+async def _facts(git: Git, commits: Collection[str]) -> dict[str, _Commit]:
+    listed = await git.text(
+        "log", "--no-walk", "--no-show-signature", "--format=%H %T %ct", *commits
+    )
+    words = (line.split(" ") for line in listed.split("\n"))
+    return {
+        name: _Commit(tree, datetime.fromtimestamp(int(stamp), UTC)) for name, tree, stamp in words
+    }

@@ -27,27 +27,24 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A changed path as git lists it; `names` are those of blobs, that at base first."""
+class _Row:
+    """A changed path as git lists it; `modes` are those at base and at head."""
 
     kind: str
     old_path: str
     path: str
     modes: tuple[str, str]
-    names: tuple[str, str]
 
 
-async def rows(git: Git, base: str, head: str, *, renames: bool = True) -> list[Row]:
-    """The changed paths. Without `renames` nothing but trees is read."""
-    how = _SAFE if renames else tuple(word for word in _SAFE if word != "-M")
-    listed = await git.run(*how, "--raw", "-z", base, head)
+async def _rows(git: Git, base: str, head: str) -> list[_Row]:
+    listed = await git.run(*_SAFE, "--raw", "-z", base, head)
     words = iter(listed.split(b"\0")[:-1])
-    found: list[Row] = []
+    found: list[_Row] = []
     for facts in words:
-        before, after, old, new, status = facts.decode("ascii").removeprefix(":").split(" ")
+        before, after, _, _, status = facts.decode("ascii").removeprefix(":").split(" ")
         first = _text(next(words))
         second = _text(next(words)) if status[0] == "R" else first
-        found.append(Row(status[0], first, second, (before, after), (old, new)))
+        found.append(_Row(status[0], first, second, (before, after)))
     return found
 
 
@@ -55,7 +52,7 @@ async def difference(git: Git, base: str, head: str, secret: Collection[str]) ->
     """How the tree of head differs from that of base. Both have their changed blobs here; the text leaves
     out `secret` paths.
     """
-    listed = await rows(git, base, head)
+    listed = await _rows(git, base, head)
     patch = await git.run(*_SAFE, *_PREFIXES, "-p", "-U0", base, head)
     sections = _sections(patch)
     changes = [_change(row, _taken(row, sections)) for row in listed]
@@ -74,12 +71,12 @@ def _sections(patch: bytes) -> Iterator[bytes]:
         yield patch[start:end]
 
 
-def _taken(row: Row, sections: Iterator[bytes]) -> Sequence[bytes]:
+def _taken(row: _Row, sections: Iterator[bytes]) -> Sequence[bytes]:
     """The parts of the patch that are about a row: two where a file became a link or the like."""
     return [next(sections) for _ in range(2 if row.kind == "T" else 1)]
 
 
-def _change(row: Row, sections: Sequence[bytes]) -> Change:
+def _change(row: _Row, sections: Sequence[bytes]) -> Change:
     kind = _KINDS.get(row.kind, "modified")
     old_path = "" if kind == "added" else row.old_path
     if SUBMODULE in row.modes:

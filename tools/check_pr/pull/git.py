@@ -6,23 +6,28 @@ else only objects and names of commits are taken. Nothing is ever checked out.
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
+from anyio.abc import ByteReceiveStream
 
 from ....server.sandbox import InvalidInput, SandboxRejected, SandboxUnavailable
+from ...run_generated_tests.uploads import FILE_BYTES
 from ..review.plain import one_line
 
 OLDEST: tuple[int, int] = (2, 32)
 """GIT_CONFIG_GLOBAL, without which the user's own configuration is read, came with it."""
 MERGES: tuple[int, int] = (2, 38)
 """`git merge-tree --write-tree` came with it."""
+
+MOST_BYTES = 128 * 1024**2
+"""What one command of git may print."""
 
 _SECONDS = 300.0
 _PASSED_ON = (
@@ -47,6 +52,8 @@ _CONFIG = (
     *("core.hooksPath=/dev/null", "core.fsmonitor=false", "core.pager=cat", "core.quotePath=false"),
     *("core.attributesFile=/dev/null", "gc.auto=0", "maintenance.auto=false"),
     *("diff.renames=true", "diff.renameLimit=2000", "protocol.version=2", "credential.helper="),
+    # Larger files stay home; their lines are not compared either.
+    f"core.bigFileThreshold={FILE_BYTES + 1}",
     *("fetch.recurseSubmodules=false", "submodule.recurse=false", "advice.detachedHead=false"),
 )  # fmt: skip
 
@@ -124,7 +131,7 @@ class Git:
         command = ["git", "--no-pager", "--literal-pathspecs", *config, *arguments]
         try:
             with anyio.fail_after(seconds):
-                done = await anyio.run_process(command, input=given, env=env, cwd="/", check=False)
+                done = await _run(command, given, env)
         except TimeoutError:
             raise SandboxUnavailable(
                 f"git {arguments[0]} did not end within {seconds:g} s. Try again."
@@ -162,12 +169,48 @@ class Git:
         return done.returncode == 0
 
 
+async def _run(
+    command: list[str], given: bytes, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
+    """Run to the end, with what it prints: a tree of a few objects may stand for billions of files."""
+    out, err = bytearray(), bytearray()
+
+    async def read(stream: ByteReceiveStream, into: bytearray) -> None:
+        async for piece in stream:
+            into += piece
+            if len(into) > MOST_BYTES:
+                process.kill()
+
+    async with await anyio.open_process(command, env=env, cwd="/") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with anyio.create_task_group() as reading:
+            reading.start_soon(read, process.stdout, out)
+            reading.start_soon(read, process.stderr, err)
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await process.stdin.send(given)
+            await process.stdin.aclose()
+        status = await process.wait()
+    if max(len(out), len(err)) > MOST_BYTES:
+        raise InvalidInput(
+            f"The repository or the change is too large: git lists more than {MOST_BYTES:,} bytes of it."
+        )
+    return subprocess.CompletedProcess(command, status, bytes(out), bytes(err))
+
+
+_versions: dict[str | None, tuple[int, int]] = {}
+
+
 async def version() -> tuple[int, int]:
-    """git's own version.
+    """git's own version, asked once.
 
     Raises:
         SandboxRejected: there is none, or it is too old.
     """
+    where = shutil.which("git")
+    if where in _versions:
+        return _versions[where]
     try:
         done = await anyio.run_process(
             ["git", "--version"], env={"PATH": os.environ.get("PATH", os.defpath)}, check=False
@@ -183,6 +226,7 @@ async def version() -> tuple[int, int]:
             f"git is of version {numbers[0]}.{numbers[1]}, and check_pr needs {OLDEST[0]}.{OLDEST[1]} or newer: "
             "older ones cannot be kept from reading the user's configuration. Install a newer git."
         )
+    _versions[where] = numbers
     return numbers
 
 
@@ -205,9 +249,3 @@ async def made(folder: Path, object_format: str = "sha1", remote: Remote | None 
 def refused(what: str, failed: GitFailed) -> InvalidInput:
     """The failure as an error of whoever named the repository."""
     return InvalidInput(f"{what}: git says: {failed.words}")
-
-
-@cache
-def null(object_format: str) -> str:
-    """The name of no object."""
-    return "0" * (64 if object_format == "sha256" else 40)

@@ -25,9 +25,8 @@ async def borrowed(folder: Folder, roots: Sequence[Path]) -> AsyncGenerator[Git]
     # With both named, git looks for nothing, so that it does not matter who owns the files.
     theirs = Git(folder.own)
     try:
-        object_format = await theirs.text("rev-parse", "--show-object-format")
+        object_format, head = await _format_and_head(theirs)
         listed = await theirs.text("for-each-ref", "--format=%(objectname) %(refname)")
-        head = await _head(theirs)
     except GitFailed as failed:
         raise gits.refused(f"The repository {folder.shown} cannot be read", failed) from failed
     async with gits.scratch(object_format) as ours:
@@ -48,10 +47,15 @@ def _check(folder: Folder, roots: Sequence[Path]) -> None:
             )
 
 
-async def _head(theirs: Git) -> str:
-    """The commit that HEAD is at; empty before the first one."""
-    done = await theirs.finished("rev-parse", "-q", "--verify", "HEAD", ok=range(256))
-    return done.stdout.decode("ascii").strip() if done.returncode == 0 else ""
+async def _format_and_head(theirs: Git) -> tuple[str, str]:
+    """What names of objects are made by, and the commit that HEAD is at; empty before the first one."""
+    done = await theirs.finished(
+        "rev-parse", "--show-object-format", "--verify", "HEAD", ok=(0, 128)
+    )
+    object_format, _, head = done.stdout.decode("ascii").strip().partition("\n")
+    if not object_format:
+        raise GitFailed(done.returncode, done.stderr.decode("utf-8", "replace"))
+    return object_format, head if done.returncode == 0 else ""
 
 
 def _lend(folder: Folder, ours: Git) -> None:

@@ -17,6 +17,11 @@ class Entry:
     mode: str
     name: str
 
+    @property
+    def shown(self) -> str:
+        """The path as text."""
+        return self.path.decode("utf-8", "replace")
+
 
 async def entries(git: Git, tree: str) -> list[Entry]:
     """Everything in a commit or tree but the folders themselves, in git's order."""
@@ -36,6 +41,8 @@ async def bring(git: Git, trees: Sequence[str], wanted: Collection[str]) -> None
         InvalidInput: they are missing, and nothing is known to fetch them from.
         SandboxUnavailable: the remote does not give them.
     """
+    if not wanted:
+        return
     listed = await git.text("rev-list", "--objects", "--missing=print", "--no-object-names", *trees)
     gone = [line[1:] for line in listed.split("\n") if line.startswith("?")]
     missing = sorted(set(gone) & set(wanted))
@@ -68,6 +75,8 @@ async def bring(git: Git, trees: Sequence[str], wanted: Collection[str]) -> None
 async def sizes(git: Git, names: Iterable[str]) -> dict[str, int]:
     """How many bytes each blob has; one that is not here is left out."""
     wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return {}
     given = "".join(f"{name}\n" for name in wanted).encode()
     listed = await git.text("cat-file", "--batch-check=%(objectname) %(objectsize)", given=given)
     pairs = (line.split(" ") for line in listed.split("\n") if line)
@@ -77,6 +86,8 @@ async def sizes(git: Git, names: Iterable[str]) -> dict[str, int]:
 async def contents(git: Git, names: Iterable[str]) -> Mapping[str, bytes]:
     """The bytes of blobs that are here."""
     wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return {}
     given = "".join(f"{name}\n" for name in wanted).encode()
     out = await git.run("cat-file", "--batch", given=given)
     found: dict[str, bytes] = {}

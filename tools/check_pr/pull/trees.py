@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import anyio.to_thread
+
 from ...run_generated_tests import confidential
 from ...run_generated_tests.project import Kept
 from ...run_generated_tests.uploads import FILE_BYTES, FIRST
 from .git import Git
 from .links import Links
-from .objects import LINK, SUBMODULE, bring, contents, entries, sizes
+from .objects import LINK, SUBMODULE, Entry, bring, contents, sizes
 
 MOST_FILES = 10_000
 TOTAL_BYTES = 64 * 1024**2
@@ -44,25 +46,32 @@ class Exported:
 
 
 async def export(
-    git: Git, trees: Sequence[str], changed: Collection[str]
+    git: Git,
+    trees: Sequence[tuple[str, Sequence[Entry]]],
+    changed: Collection[str],
+    *,
+    also: Collection[str] = (),
 ) -> tuple[list[Exported], list[str]]:
-    """Trees of commits as they may go into a sandbox, and remarks.
+    """Trees, given with what is in them, as they may go into a sandbox, and remarks.
 
     A file that stays home on one side does so on all, so that it alone makes no difference between them.
-    Where not all files can go, changed ones come first.
+    Where not all files can go, changed ones come first. `also` are names of blobs that have to be here
+    afterwards in any case.
 
     Raises:
         InvalidInput, SandboxUnavailable: something is missing in a partial clone.
     """
-    listings = [await _listing(git, tree) for tree in trees]
+    listings = [_listing(listed) for _, listed in trees]
     wanted = {name for one in listings for name in (*one.blobs.values(), *one.links.values())}
-    await bring(git, trees, wanted)
+    await bring(git, [tree for tree, _ in trees], {*wanted, *also})
     for one in listings:
         await _follow_links(git, one)
+        _leave_impossible(one)
     every = await sizes(git, wanted)
     _leave_large(listings, every, changed)
     found = await contents(git, (name for one in listings for name in one.blobs.values()))
-    _leave_by_content(listings, found)
+    # Some seconds for a large repository, in which others are to be served.
+    await anyio.to_thread.run_sync(_leave_by_content, listings, found)
     exported = [
         Exported(
             {path: found[name] for path, name in sorted(one.blobs.items())},
@@ -73,10 +82,10 @@ async def export(
     return exported, _remarks(exported)
 
 
-async def _listing(git: Git, tree: str) -> _Listing:
+def _listing(listed: Sequence[Entry]) -> _Listing:
     found = _Listing()
-    for entry in await entries(git, tree):
-        path = entry.path.decode("utf-8", "replace")
+    for entry in listed:
+        path = entry.shown
         if problem := _problem(entry.path):
             found.keep(path, "kind", problem)
         elif entry.mode == SUBMODULE:
@@ -118,6 +127,13 @@ async def _follow_links(git: Git, listing: _Listing) -> None:
         for path, source in links.copies.items()
         if not confidential.by_name(path)
     }
+
+
+def _leave_impossible(listing: _Listing) -> None:
+    """Files that other files are in: trees can be written so, and no checkout would give them."""
+    folders = {path[:at] for path in listing.blobs for at, sign in enumerate(path) if sign == "/"}
+    for path in listing.blobs.keys() & folders:
+        listing.keep(path, "kind", "There is a folder of the same name.")
 
 
 def _leave_large(

@@ -2,8 +2,9 @@
 
     uv run benchmarks/generated_tests.py [--tests N] [--rounds N]
 
-Medians and minima of alternating rounds, wall and CPU time, of `python -m pytest -q` as a program, of one run with all its records,
-and of the whole tool with one repeat (that run, the smells, coverage, and whether each test notices a broken function).
+Medians and minima of alternating rounds, wall and CPU time: of `python -m pytest -q` as a program; of one run with all
+its records and assertions counted, as `repeat=1` has it; and of that and the weighing of the tests without mutation
+(coverage, and whether each test notices a broken function).
 """
 
 import argparse
@@ -77,7 +78,7 @@ async def measure(tests: int, rounds: int) -> tuple[Seconds, Seconds]:
             assert f"{tests} passed" in said
             used["pytest"].append(float(cpu))
             began = time.perf_counter()
-            [run] = await run_all(project, [Plan()], opened)
+            [run] = await run_all(project, [Plan(count_assertions=True)], opened)
             seconds["one repeat"].append(time.perf_counter() - began)
             used["one repeat"].append(run.cpu_seconds)
             assert sum(test.outcome == "passed" for test in run.tests.values()) == tests

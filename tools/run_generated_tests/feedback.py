@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .._text import clean
 from .events import Raised
-from .measured import Coverage, Mutation, Reached
+from .measured import Coverage, FileCoverage, Mutation, Reached
 from .project import Project
 from .verdicts import Evidence, Judged, Reason
 
 _MOST_CAUSES = 25
 _MOST_SURVIVORS = 3
 _MOST_UNPROVED = 5
+_MOST_BRANCHES = 20
 _LONGEST = 600
 _CALL = re.compile(r"(?:\w+\.)*(\w+)\(\) (?:got|takes|missing)")
 _MISSING_NAME = re.compile(r"(?:has no attribute|cannot import name|name) '(\w+)'")
@@ -130,6 +131,16 @@ def _uncovered(coverage: Coverage | None) -> Iterator[str]:
     for path, file in coverage.files.items():
         if file.missing:
             yield f"not run by any test: {path} lines {ranges(file.missing)}"
+        if branches := untaken(file):
+            yield f"not taken by any test: {path} from line to line {branches}"
+
+
+def untaken(file: FileCoverage) -> str:
+    """Branches that no test takes though their line is run: `3->5, 8->exit`."""
+    run = set(file.executed)
+    found = sorted(pair for pair in file.missing_branches if pair[0] in run)
+    shown = [f"{first}->{last if last > 0 else 'exit'}" for first, last in found[:_MOST_BRANCHES]]
+    return ", ".join([*shown, "..."] if len(found) > len(shown) else shown)
 
 
 def _unproved(functions: Sequence[Reached]) -> Iterator[str]:

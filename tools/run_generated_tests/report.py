@@ -28,6 +28,7 @@ class TestReport(BaseModel):
     outcomes: list[str] = Field(default=[], description="Run by run.")
     assertions: int = Field(default=0, description="Assert statements that held in a run.")
     duration_seconds: float = 0.0
+    covers: int = Field(default=0, description="Lines of the source that it runs.")
     proves: list[str] = Field(default=[], description="Functions whose breaking it notices.")
     output: str = Field(default="", description="What it printed when it failed.")
 
@@ -38,6 +39,9 @@ class FileCoverageReport(BaseModel):
     file: str
     percent: float
     missing: str = Field(default="", description="Lines that no test runs.")
+    missing_branches: str = Field(
+        default="", description="Ways from a line to another that no test takes, where both run."
+    )
 
 
 class MutationReport(BaseModel):
@@ -192,11 +196,10 @@ def _measures(report: TestsReport) -> list[str]:
             f" (target {report.coverage_target:g} %)" if report.coverage_target is not None else ""
         )
         lines.append(f"coverage: {report.coverage_percent:.1f} % of lines and branches{target}")
-        lines += [
-            f"    {one.file}: not run: {one.missing}"
-            for one in report.coverage_files
-            if one.missing
-        ]
+        for one in report.coverage_files:
+            lines += [f"    {one.file}: not run: {one.missing}"] if one.missing else []
+            branches = one.missing_branches
+            lines += [f"    {one.file}: not taken: {branches}"] if branches else []
     if report.mutation is not None:
         one = report.mutation
         lines.append(

@@ -7,8 +7,8 @@ from typing import Any
 from .. import _text
 from .._verdict import Verdict
 from .events import TestResult
-from .feedback import feedback, ranges
-from .measured import Coverage, FileCoverage, Mutation
+from .feedback import feedback, ranges, untaken
+from .measured import Coverage, FileCoverage, Mutation, Worth
 from .overall import worst_first
 from .project import Kept
 from .report import (
@@ -72,7 +72,7 @@ def report_of(request: TestsRequest, outcomes: Sequence[Outcome], *, seconds: fl
         tests_execute=_execute(evidence),
         syntax_valid=not any(sheet.error for sheet in evidence.prepared.sheets),
         has_assertions=_all_assert(evidence),
-        tests=[_test(one) for one in worst_first(judged)],
+        tests=[_test(one, evidence.worth) for one in worst_first(judged)],
         feedback=feedback(evidence, judged),
         problems=[_text.clean(problem) for problem in _problems(evidence)],
         pythons=[outcome.python for outcome in outcomes] if request.python_versions else [],
@@ -156,7 +156,7 @@ def _notes(evidence: Evidence) -> list[str]:
     return [_text.clean(note).replace("/home/user/project/", "") for note in notes]
 
 
-def _test(one: Judged) -> TestReport:
+def _test(one: Judged, worth: Worth | None) -> TestReport:
     first = one.reasons[0] if one.reasons else None
     result = one.results[0] if one.results else None
     blamed = first if one.verdict != "keep" else None
@@ -173,9 +173,15 @@ def _test(one: Judged) -> TestReport:
         outcomes=[result.outcome for result in one.results][:20],
         assertions=_assertions(one.results),
         duration_seconds=round(result.seconds, 4) if result else 0.0,
+        covers=_lines(one, worth.coverage) if worth and worth.coverage else 0,
         proves=list(one.proofs[:10]),
         output=_text.clean(output),
     )
+
+
+def _lines(one: Judged, coverage: Coverage) -> int:
+    runs = coverage.per_test.get(one.id, {}).values()
+    return sum(last - first + 1 for each in runs for first, last in each)
 
 
 def stayed_home(kept: Sequence[Kept]) -> tuple[list[StayedHome], int]:
@@ -206,7 +212,12 @@ def _measures(request: TestsRequest, evidence: Evidence) -> dict[str, Any]:
 
 def _files(coverage: Coverage) -> list[FileCoverageReport]:
     return [
-        FileCoverageReport(file=path, percent=_percent(file), missing=ranges(file.missing))
+        FileCoverageReport(
+            file=path,
+            percent=_percent(file),
+            missing=ranges(file.missing),
+            missing_branches=untaken(file),
+        )
         for path, file in sorted(coverage.files.items())
     ]
 

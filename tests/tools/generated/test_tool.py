@@ -88,7 +88,7 @@ async def test_a_client_gets_verdicts_a_job_and_an_end(client: Client) -> None:
     assert facts["tests"][0]["proves"] == ["add"]
     assert facts["runs"] == 1
     assert "One run only" in facts["notes"][0]
-    assert facts["tests"][0]["assertions"] == 1
+    assert (facts["tests"][0]["assertions"], facts["tests"][0]["covers"]) == (1, 1)
     assert not plain.is_error
     [text] = [block.text for block in brought.content if isinstance(block, TextContent)]
     assert "mend: test_calc.py::test_add: weak" in text

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from proofbox.tools.run_generated_tests.events import TestRun
+from proofbox.tools.run_generated_tests.feedback import untaken
 from proofbox.tools.run_generated_tests.findings import Finding
 from proofbox.tools.run_generated_tests.measured import Worth, WorthOptions
 from proofbox.tools.run_generated_tests.worth import read
@@ -178,6 +179,7 @@ def test_coverage_is_that_of_each_test(weigh: Weigh) -> None:
     assert path.endswith("source.py")
     assert file.missing == (4,)
     assert file.missing_branches == ((3, 4),)
+    assert untaken(file) == "3->4"
     assert worth.coverage.percent == 75.0  # 5 of 6 statements, 1 of 2 branches
     lines = {name.rpartition("::")[2]: [*some.values()] for name, some in worth.coverage.per_test.items()}  # fmt: skip
     assert lines["test_plus"] == [((3, 3), (5, 5))]

@@ -31,7 +31,8 @@ _TICK = 1e-9
 
 
 @cache
-def _modules() -> Mapping[str, str]:
+def modules() -> Mapping[str, str]:
+    """The guest modules, their sources by name."""
     return {name: (_GUEST / f"{name}.py").read_text() for name in (_NAME, "counting")}
 
 
@@ -91,7 +92,7 @@ def plan(
         env={"PYTHONPATH": search_path(lane.project), **request.env},
         seconds=request.seconds,
         test_seconds=request.test_seconds,
-        modules=_modules(),
+        modules=modules(),
         guests={_NAME: options},
     )
 

@@ -128,10 +128,10 @@ def test_the_text_of_a_report_says_what_its_fields_say() -> None:
     def leaves(data: Any) -> list[str]:
         if isinstance(data, str):
             return [data]
-        inside: list[Any] = [*data.values()] if hasattr(data, "values") else data
-        return (
-            [leaf for each in inside for leaf in leaves(each)] if isinstance(inside, list) else []
-        )
+        if not hasattr(data, "__iter__"):
+            return []
+        inside = data.values() if hasattr(data, "values") else data
+        return [leaf for each in inside for leaf in leaves(each)]
 
     facts = report.model_dump(mode="json", exclude={"review"}, exclude_defaults=True)
     missing = [one for one in leaves(facts) if " ".join(one.split()) not in said]

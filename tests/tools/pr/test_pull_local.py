@@ -390,7 +390,6 @@ async def test_nothing_of_the_repository_is_run_or_written(
     _hostile_configuration(repo, marks)
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", str(marks / "run.sh"))
     monkeypatch.setenv("GIT_DIR", "/nowhere")
-    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     before = {path: path.stat().st_mtime_ns for path in repo.path.rglob("*")}
 
     pull = await pull_of(places, base="main", head="feature", merged=True)
@@ -401,6 +400,8 @@ async def test_nothing_of_the_repository_is_run_or_written(
     assert next(one for one in pull.changes if one.path == "a.py").added != ()
     assert list(marks.iterdir()) == [marks / "run.sh"]
     assert {path: path.stat().st_mtime_ns for path in repo.path.rglob("*")} == before
+    repo.git("diff", "main", "feature")
+    assert (marks / "ran").exists()  # so all this is for something
 
 
 def _bare(repo: Repo, tmp_path: Path) -> None:
@@ -605,6 +606,20 @@ async def test_git_that_is_missing_or_too_old_is_named(
 
     assert type(raised.value).__name__ == "SandboxRejected"
     assert "Install" in str(raised.value)
+
+
+async def test_a_repository_that_another_user_owns_is_read(
+    repo: Repo, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git itself refuses those, as it would run what they configure; nobody has to set safe.directory."""
+    _wrapper(tmp_path / "bin", f'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {_real_git()} "$@"')
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    by_hand = await anyio.run_process(["git", "-C", str(repo.path), "status"], check=False)
+
+    pull = await pull_of(places, diff=PATCH)
+
+    assert b"dubious ownership" in by_hand.stderr
+    assert len(pull.changes) == 2
 
 
 async def test_git_that_cannot_merge_leaves_that_open(

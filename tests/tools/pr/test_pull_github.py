@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from github_stub import GitHubStub, basic
@@ -531,6 +532,31 @@ async def test_two_checks_of_one_repository_wait_for_each_other(
             both.start_soon(check)
 
     assert found[0] == found[1]
+
+
+async def test_a_check_that_is_given_up_leaves_nothing_running_and_no_lock(
+    repo: Repo, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one of the same repository does not wait for it."""
+    real, begun = shutil.which("git"), tmp_path / "begun"
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    with monkeypatch.context() as patched:
+        wrapper = folder / "git"
+        waits = f'*" fetch "*) echo $$ > {begun}; exec sleep 1000;;'
+        wrapper.write_text(f'#!/bin/sh\ncase "$*" in {waits} esac\nexec {real} "$@"\n')
+        wrapper.chmod(0o755)
+        patched.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as given_up:
+                given_up.start_soon(fetched, places)
+                while not (begun.is_file() and begun.read_text().strip()):
+                    await anyio.lowlevel.checkpoint()
+                given_up.cancel_scope.cancel()
+
+    assert not Path("/proc", begun.read_text().strip()).exists()
+    with anyio.fail_after(60):
+        assert (await fetched(places)).number == 1
 
 
 async def test_copies_that_nobody_uses_are_deleted(

@@ -179,7 +179,9 @@ async def _run(
         async for piece in stream:
             into += piece
             if len(into) > MOST_BYTES:
-                process.kill()
+                with suppress(ProcessLookupError):  # it has ended by itself
+                    process.kill()
+                return
 
     async with await anyio.open_process(command, env=env, cwd="/") as process:
         assert process.stdin is not None

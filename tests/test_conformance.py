@@ -73,7 +73,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         ExitStack() as more,
     ):
         assert server.stdout is not None
-        address = json.loads(server.stdout.readline())["url"]
+        address = str(json.loads(server.stdout.readline())["url"])
         if token:
             port = urlsplit(address).port
             assert port is not None

@@ -1,6 +1,7 @@
 """Limits of principals as they meet them, over HTTP, by a clock that the test turns."""
 
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -44,6 +45,8 @@ async def test_concurrent_calls_are_limited_for_each_principal(
 
     backend.on_create = on_create
     answers: list[str] = []
+    refused: Any = None
+    others = after = ""
 
     async def keep(client: Client) -> None:
         answers.append(await run(client))
@@ -111,6 +114,7 @@ async def test_sessions_are_limited_for_each_principal(
     """The longest idle one of their own makes room; where all are busy, the answer says so."""
     path, tokens = token_file(tmp_path, "alice", "bob")
     http = HttpSettings(port=0, token_file=path, principal_sessions=2)
+    full = ""
     with anyio.fail_after(60):
         async with (
             serving(backend, http, Settings(queue=0)) as served,

@@ -152,7 +152,7 @@ async def test_a_connection_of_the_older_era_belongs_to_its_principal(
     backend: FakeBackend, tmp_path: Path
 ) -> None:
     """Its id in a header, with another's token or none, opens nothing."""
-    hello = {
+    hello: dict[str, object] = {
         "protocolVersion": "2025-11-25",
         "capabilities": {},
         "clientInfo": {"name": "test", "version": "1"},

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from fakes import FakeBackend, VirtualClock
 from http_service import ERAS, Era, facts, post, serving, texts
+from jwt.algorithms import ECAlgorithm
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -62,7 +63,7 @@ class Issuer:
     @property
     def public(self) -> dict[str, Any]:
         """The public key, as a key set has it."""
-        key = jwt.algorithms.ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
+        key = ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return {**key, "kid": self.name, "use": "sig", "alg": "ES256"}
 
     def token(self, *, header: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -102,14 +103,12 @@ async def test_a_token_speaks_for_its_subject_and_client(issuer: Issuer) -> None
     """Of that issuer; the keys are found from its metadata and asked for once."""
     tokens = issuer.tokens()
     found = await tokens.verify(issuer.token(scope="run read"))
-    others = [
-        await tokens.verify(issuer.token(**claims))
-        for claims in (
-            {"aud": ["https://other.example.com", RESOURCE]},
-            {"aud": f"{RESOURCE}/"},
-            {"client_id": None, "azp": "cursor", "scp": ["run"]},
-        )
+    changes: list[dict[str, Any]] = [
+        {"aud": ["https://other.example.com", RESOURCE]},
+        {"aud": f"{RESOURCE}/"},
+        {"client_id": None, "azp": "cursor", "scp": ["run"]},
     ]
+    others = [await tokens.verify(issuer.token(**claims)) for claims in changes]
 
     assert found is not None
     assert principal_of(found) == "cursor:alice@https%3A%2F%2Flogin.example.com%2Ftenant"
@@ -153,7 +152,7 @@ async def test_what_does_not_hold_speaks_for_nobody(issuer: Issuer) -> None:
         "a name that is none": issuer.token(header={"kid": "../key-1"}),
         "another algorithm": changed(good, 0, lambda header: header | {"alg": "ES384"}),
         "no algorithm": changed(good, 0, lambda header: header | {"alg": "none"}),
-        "unsigned": jwt.encode(claims, None, "none", {"kid": "key-1"}),
+        "unsigned": jwt.encode(claims, "", "none", {"kid": "key-1"}),
         "signed with the public key": jwt.encode(
             claims, base64.b64encode(public), "HS256", {"kid": "key-1"}
         ),
@@ -298,9 +297,11 @@ async def test_a_service_takes_the_tokens_of_its_issuer(
     http = HttpSettings(
         port=0, oauth_issuer=ISSUER, public_url=RESOURCE, oauth_scopes=("run",), allowed_hosts=()
     )
-    monkeypatch.setattr(
-        oauth, "Keys", lambda issuer_url, address: Keys(issuer_url, address, fetch=issuer.fetch)
-    )
+
+    def keys(issuer_url: str, address: str | None) -> Keys:
+        return Keys(issuer_url, address, fetch=issuer.fetch)
+
+    monkeypatch.setattr(oauth, "Keys", keys)
     alice, bob = issuer.token(scope="run"), issuer.token(scope="run", sub="bob")
     refused = [issuer.token(scope="run", aud="https://other.example.com"), issuer.token()]
     asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"})
@@ -340,6 +341,7 @@ async def test_documents_are_fetched_with_care() -> None:
         "/broken": Response(b"no", 500),
     }
     app = Starlette(routes=[Route(path, answer) for path, answer in answers.items()])
+    content = b""
     with anyio.fail_after(30), listen(HttpSettings(port=0)) as listener:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
         runner = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))

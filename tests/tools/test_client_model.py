@@ -44,7 +44,10 @@ class TalkReport(WorkflowReport):
 
 
 TALK = Workflow(
-    "talk", TalkReport, lambda report: f"{report.verdict}: {report.said}", lambda report, *_: report
+    "talk",
+    TalkReport,
+    render=lambda report: f"{report.verdict}: {report.said}",
+    page=lambda report, offset, full: report,
 )
 
 
@@ -279,10 +282,11 @@ async def test_only_the_open_question_can_be_answered() -> None:
 async def test_one_call_at_a_time_sees_to_a_question() -> None:
     """Until it gives it back."""
     questions = Questions(VirtualClock())
+    turns: list[bool] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(questions.ask, "?")
         await questions.wait()
-        turns = [questions.take(), questions.take()]
+        turns += [questions.take(), questions.take()]
         questions.give_back()
         turns.append(questions.take())
         questions.answer(questions.number, "!")

@@ -1,6 +1,5 @@
 """Whether the changed modules can still be imported, where no test has shown it."""
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +10,7 @@ from ...run_generated_tests.project import ROOT, Project
 
 _SECONDS = 120.0
 _SHOWN = 300
+_HOW = {"exited": "exited", "timed_out": "ran out of time", "killed": "was killed"}
 _CODE = """
 import importlib, os, site, sys
 site.main()
@@ -58,7 +58,7 @@ async def broken_imports(
 
 
 def _ended(outcome: str) -> str:
-    return f"its import does not come to an end ({json.dumps(outcome)})"
+    return f"its import does not come to its end, the process {_HOW.get(outcome, 'was ended')}"
 
 
 def _read(stdout: str, token: str) -> dict[str, str]:

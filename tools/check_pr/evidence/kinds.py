@@ -10,6 +10,12 @@ BAD = frozenset({"failed", "error", "timed_out", "ended"})
 INSIDE = frozenset({"failed", "timed_out", "ended"})
 """The test itself failed, rather than what it needs to begin."""
 
+_HOW = {
+    "error": "It could not be collected or set up at head",
+    "timed_out": "It did not end at head in the time that it had",
+    "ended": "It ended the process of the tests at head",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -87,10 +93,7 @@ def _bad_at_head(seen: Seen) -> tuple[Kind, str]:
         return "new_and_fails", "It was skipped at base"
     if seen.head_with_base in GOOD:
         return "pass_to_fail", "It was changed; base's version of it passes at head"
-    return (
-        "pass_to_fail",
-        "It could not be collected or set up at head" if seen.head == "error" else "",
-    )
+    return "pass_to_fail", _HOW.get(seen.head or "", "")
 
 
 def _was_skipped(seen: Seen) -> tuple[Kind, str]:
@@ -114,7 +117,7 @@ def _good_on_both(seen: Seen) -> tuple[Kind, str]:
 
 def _new(seen: Seen) -> tuple[Kind, str]:
     if seen.head in BAD:
-        return "new_and_fails", ""
+        return "new_and_fails", _HOW.get(seen.head or "", "")
     if seen.head in {"skipped", "xfailed"}:
         return (
             "skipped",

@@ -116,6 +116,21 @@ INTRUSIVE = text("""
     setup(name="shop", version="1", py_modules=["shop"])
     """)
 
+WORK = text("""
+    def work():
+        total = 0
+        for number in range(20_000):
+            total += number % 7
+        return total
+    """)
+BENCHMARK = text("""
+    from work import work
+
+
+    def test_work(benchmark):
+        assert benchmark(work) > 0
+    """)
+
 CASES = (
     Case(
         "plain fix",
@@ -371,5 +386,14 @@ CASES = (
         head={"shop.py": SHOP.replace("result = 0", "result = 0.0")},
         verdict="passed",
         kinds={"pass_to_pass": 3},
+    ),
+    Case(
+        "a slowdown of 10 %",
+        base={"work.py": WORK, "tests/test_work.py": BENCHMARK},
+        head={"work.py": WORK.replace("range(20_000)", "range(22_500)")},
+        verdict="failed",
+        kinds={"fail_to_fail": 1, "pass_to_pass": 3},  # its own fixture is not installed
+        reason="times as long",
+        options={"performance": True},
     ),
 )

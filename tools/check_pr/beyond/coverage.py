@@ -25,6 +25,8 @@ _MOST_MUTANTS = 60
 """Enough to see whether changed lines are checked at all; more is what `run_generated_tests` is for."""
 
 _FEW_TESTS = 40
+# One that fails runs lines as well, up to where it fails.
+_ENDED = frozenset({"passed", "failed", "xfailed", "xpassed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +45,24 @@ async def change_coverage(
     request: PrRequest,
     tell: Callable[[str], None] = lambda said: None,
 ) -> ChangeCoverage:
-    """Measure the tests that passed at head. What goes wrong is in the result; nothing is raised for it."""
+    """Measure the tests that came to an end at head; those that passed try mutants.
+
+    What goes wrong is in the result; nothing is raised for it.
+    """
     project, changed = await anyio.to_thread.run_sync(_changed, pull, head)
     if not changed:
         return ChangeCoverage()
-    tests = [one.id for one in evidence.tests if one.head == "passed" and one.kind != "flaky"]
+    steady = [one for one in evidence.tests if one.kind != "flaky"]
+    tests = [one.id for one in steady if one.head in _ENDED]
     if not tests:
-        return ChangeCoverage(problem="No test passed at head, so there is none to measure with.")
+        return ChangeCoverage(problem="No test ran at head, so there is none to measure with.")
     tell("Measuring which changed lines are run")
     measuring = _Measuring(project, changed, request, head.open_sandbox)
     found = await measuring.lines(tests)
     if found.problem or not request.mutation:
         return found
-    concerned = measuring.concerned
+    passed = {one.id for one in steady if one.head == "passed"}
+    concerned = [name for name in measuring.concerned if name in passed]
     if not concerned:
         return found
     tell(f"Trying mutants of the changed lines on {len(concerned)} tests")

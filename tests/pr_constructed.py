@@ -233,10 +233,11 @@ CASES = (
             "two/shop.py": SHOP,
             "two/tests/test_shop.py": TESTS,
         },
-        head={"two/shop.py": WRONG},
+        head={"two/shop.py": WRONG, ".github/workflows/ci.yml": "on: push\n"},
         verdict="failed",
         kinds={"pass_to_fail": 1, "pass_to_pass": 2},
         reason="two: ",
+        review=(".github/workflows/ci.yml",),
     ),
     Case(
         "head's tests not collecting at base",

@@ -1,7 +1,7 @@
 """Check a pull request: get it, prepare both sides, compare their tests, look beyond, and report."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 import anyio.to_thread
@@ -20,13 +20,14 @@ from .environment.projects import project_folders
 from .environment.side import Side
 from .evidence.compare import compare
 from .evidence.evidence import Evidence
+from .evidence.suspects import of_files
 from .pull.fetch import fetch_pull
 from .pull.places import places_of
 from .pull.pull import Pull
 from .request import PrRequest
 from .review.report import PrReport
 from .review.reporting import report_of
-from .verdict import decide
+from .verdict import decide, sentence_of
 
 Tell = Callable[[str], None]
 """Called with a sentence on how far it is."""
@@ -69,7 +70,18 @@ async def run(app: App, who: str, request: PrRequest, tell: Tell = lambda said: 
         await _Project(app, who, folder, pull.below(folder), request, tell).checked()
         for folder in folders
     ]
-    return report_of(pull, projects or [Checked("", pull)], seconds=time.monotonic() - began)
+    return report_of(
+        pull,
+        projects or [Checked("", pull)],
+        needs_review=_around(pull, folders),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _around(pull: Pull, folders: Sequence[str]) -> list[str]:
+    """Of a monorepo, what is changed outside of its projects and decides how their tests are run."""
+    inside = tuple(f"{folder}/" if folder else "" for folder in folders)
+    return [sentence_of(one) for one in of_files(pull) if not one.path.startswith(inside)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ def _of_tests(evidence: Evidence) -> Iterator[str]:
     if not evidence.tests:
         yield "No test of it was run."
     for suspect in evidence.suspects:
-        yield _suspect(suspect)
+        yield sentence_of(suspect)
     yield from _listed("Do not always come out alike", evidence.of("flaky"))
     yield from _listed("Skipped at head and not at base", evidence.of("newly_skipped"))
     yield from _listed("Base has them and head has not", evidence.of("removed"))
@@ -173,7 +173,8 @@ def _of_tests(evidence: Evidence) -> Iterator[str]:
     yield from _listed("Written as tests but never collected", evidence.of("not_collected"))
 
 
-def _suspect(suspect: Suspect) -> str:
+def sentence_of(suspect: Suspect) -> str:
+    """A suspect for a person: where, what, and how it was judged."""
     where = f"{suspect.path}:{suspect.line}" if suspect.line else suspect.path
     judged = f" Judged {suspect.judged}." if suspect.judged else ""
     said = suspect.detail or suspect.what.replace("_", " ")

@@ -46,11 +46,17 @@ _HOME_WHYS = ("secret", "ignored", "size", "kind", "link")
 
 
 def report_of(
-    pull: Pull, projects: Sequence[Checked], *, notes: Sequence[str] = (), seconds: float = 0.0
+    pull: Pull,
+    projects: Sequence[Checked],
+    *,
+    needs_review: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    seconds: float = 0.0,
 ) -> PrReport:
     """The report, its texts fit to be read, with the review and the annotations that follow from it.
 
-    `pull` is the whole, `projects` what was found in each one that it touches; `seconds` is wall time.
+    `pull` is the whole, `projects` what was found in each one that it touches, `needs_review` what a person
+    should look at outside of them; `seconds` is wall time.
     """
     decision = decide(projects)
     found = worst_first(note for one in projects for note in annotations_of(one))
@@ -58,7 +64,7 @@ def report_of(
     raw = PrReport(
         verdict=decision.verdict,
         reason=decision.reason,
-        needs_review=list(decision.needs_review),
+        needs_review=[*needs_review, *decision.needs_review],
         projects=sorted(map(_project, projects), key=lambda one: _WORST_FIRST.index(one.verdict)),
         refs=_refs(pull),
         stayed_home=home,

@@ -62,7 +62,7 @@ def test_a_signature_tells_which_calls_fail(before: str, after: str, breaks: str
     assert bool(breaks) == bool(one.breaks)
 
 
-MODULES = [
+MODULES: list[tuple[str, str, list[tuple[str, str, bool]]]] = [
     ("def f(): ...", "", [("removed", "m.f", True)]),
     ("", "def f(): ...", [("added", "m.f", False)]),
     ("def _f(): ...", "", []),

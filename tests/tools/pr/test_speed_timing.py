@@ -10,7 +10,13 @@ from guest_plugin import records_of
 from proofbox.tools.check_pr.performance import measuring
 from proofbox.tools.check_pr.performance.guest.counting import count
 
-OPTIONS = {"loops": {}, "batch_seconds": 0.001, "seconds": 0.01, "count": True, "core": 1}
+OPTIONS: dict[str, Any] = {
+    "loops": {},
+    "batch_seconds": 0.001,
+    "seconds": 0.01,
+    "count": True,
+    "core": 1,
+}
 # It has a fixture of the same name, as pytest-benchmark has.
 OTHER = """
 import pytest

@@ -15,6 +15,7 @@ speak for its own tests, which it could as well have written to pass.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from .. import _text
 from .events import (
     Frame,
     Item,
@@ -78,9 +79,15 @@ def _ending(answer: Record, story: "_Story") -> Iterable[str]:
     elif how != "ended":
         yield f"The run gave no usable answer ({how})."
     elif not story.of("finish"):
-        yield _left_early(status)
+        yield f"{_left_early(status)}{_last_words(answer, story)}"
     elif story.first("finish")["status"] != status:
         yield "The process ended with another exit code than pytest gave."
+
+
+def _last_words(answer: Record, story: "_Story") -> str:
+    """What it wrote at last, where pytest did not even begin."""
+    said = "" if story.of("begin") else _text.last_line(answer.get("stderr", ""))
+    return f" It said: {said}" if said else ""
 
 
 def _left_early(status: object) -> str:

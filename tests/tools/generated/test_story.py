@@ -154,3 +154,14 @@ def test_skips_expected_failures_and_subtests_are_told_apart() -> None:
     assert first.tests[TWO].error is not None
     assert xfailed.tests[ONE].outcome == "xfailed"
     assert xpassed.tests[ONE].outcome == "xpassed"
+
+
+def test_a_process_that_does_not_even_begin_says_why() -> None:
+    """What it wrote last is all that there is to go by."""
+    words = "Traceback (most recent call last):\n\x1b[31mModuleNotFoundError: No module named 'pytest'\n"
+    answer = {"how": "ended", "status": 1, "records": [], "broken": "", "stderr": words}
+
+    run = run_of(answer)
+
+    assert not run.complete
+    assert run.problems[0].endswith("It said: ModuleNotFoundError: No module named 'pytest'")

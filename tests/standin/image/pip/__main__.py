@@ -1,10 +1,11 @@
-"""Stands for pip: an index of two packages, reachable when the sandbox's network lets it be."""
+"""Stands for pip: an index of two packages and of what the image has, reachable when the sandbox's network lets it be."""
 
 # pyright: basic, reportUndefinedVariable=false, reportOptionalMemberAccess=false, reportArgumentType=false
 # pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportIncompatibleMethodOverride=false
 # pyright: reportOptionalSubscript=false
 
 import glob
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -15,6 +16,20 @@ INDEX = {
     "tinyfact": "def factorial(n):\n    return n * factorial(n - 1) if n else 1\n",
     "tinytwo": "",
 }
+
+
+def offer(name, site):
+    """Put the image's own package into another environment, whatever its version."""
+    try:
+        files = importlib.metadata.files(name) or ()
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    tops = {file.parts[0] for file in files if file.parts[0] != ".."}
+    for top in tops:
+        source = str(importlib.metadata.distribution(name).locate_file(top))
+        if os.path.exists(source) and not os.path.lexists(os.path.join(site, top)):
+            os.symlink(source, os.path.join(site, top))
+    return True
 
 
 def main():
@@ -33,6 +48,8 @@ def main():
     os.makedirs(site, exist_ok=True)
     for requirement in wanted:
         name = re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower()
+        if name not in INDEX and "--python" in arguments and offer(name, site):
+            continue
         if name not in INDEX and importlib.util.find_spec(name):
             continue  # the image has it
         if name not in INDEX or "==9" in requirement:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .._verdict import Verdict
+from ..run_generated_tests.project import Kept
 from .checked import Checked
 from .evidence.evidence import Evidence, Kind, Suspect, TestEvidence
+from .pull.pull import Pull
 
 _HELD = frozenset({"passed", "xfailed"})
 _BROKE = frozenset({"failed", "error", "timed_out", "ended"})
@@ -21,6 +23,7 @@ _PROVEN: tuple[Kind, ...] = (
     "new_but_pass_at_base",
 )
 _SHOWN = 3
+_CODE = (".py", ".pyi", ".pyx", ".toml", ".cfg", ".ini")
 _FEW_LINES = 50.0
 
 
@@ -107,6 +110,9 @@ def _hidden(evidence: Evidence) -> Iterator[TestEvidence]:
 
 def _undecided(checked: Checked) -> Iterator[str]:
     yield from checked.problems
+    if unsent := [one for one in _unsent(checked.pull) if one.path.endswith(_CODE)]:
+        said = _shown(f"{one.path} ({one.detail.rstrip('.') or one.why})" for one in unsent)
+        yield f"Changed code was not sent to a sandbox, so nothing is known about it: {said}."
     if checked.evidence is None:
         return
     yield from checked.evidence.problems
@@ -131,7 +137,15 @@ def _nothing(projects: Sequence[Checked]) -> str:
     )
 
 
+def _unsent(pull: Pull) -> list[Kept]:
+    """Changed files that stayed home."""
+    changed = {change.path for change in pull.changes if change.kind != "deleted"}
+    return [one for one in pull.head.stayed_home if one.path in changed]
+
+
 def _review(checked: Checked) -> Iterator[str]:
+    if unsent := [one.path for one in _unsent(checked.pull) if not one.path.endswith(_CODE)]:
+        yield f"Changed files that no sandbox got: {_shown(unsent)}."
     if checked.pull.merge == "conflicts":
         yield f"It does not merge into the tip of its base: {', '.join(checked.pull.conflicts[:5])}."
     if checked.evidence is not None:

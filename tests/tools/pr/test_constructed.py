@@ -1,5 +1,8 @@
 """Pull requests that were made for a reason come to the table that they must come to."""
 
+import secrets
+import socket
+import string
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from pr_constructed import BASE, CASES, Case
 from pr_repos import Repo
 
 from proofbox.server.app import open_app
+from proofbox.server.cli.probes import PROBES
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
 from proofbox.tools._context import App
@@ -61,6 +65,57 @@ async def test_a_constructed_pull_request_comes_to_its_table(
     assert set(case.stayed_home) <= {one.file for one in report.stayed_home}
     assert not trap.exists()
     assert repo.path == path
+
+
+ATTEMPTS = """\
+import contextlib, io, json
+import pytest
+
+SOURCES = {sources!r}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_nothing_is_got(name):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(SOURCES[name], {{}})
+    answer = json.loads(said.getvalue())
+    assert answer["ran"] == {ran!r}
+    assert answer["got"] is None, answer
+"""
+
+
+async def test_nothing_of_the_host_can_be_reached_by_tests(
+    app: tuple[App, Path], tmp_path: Path
+) -> None:
+    """The attempts of `doctor`, made by tests of a pull request: each is refused, and each did run."""
+    opened, folder = app
+    # Without digits, or it would look like a secret, and the file would stay home.
+    token = "".join(secrets.choice(string.ascii_letters) for _ in range(32))
+    (tmp_path / "secret").write_text(token)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        abstract.bind(f"\0{token}")
+        abstract.listen()
+        given = {
+            "token": token,
+            "files": [str(tmp_path / "secret")],
+            "port": server.getsockname()[1],
+            "abstract": token,
+        }
+        sources = {probe.name: probe.source(given) for probe in PROBES}
+        attack = ATTEMPTS.format(sources=sources, ran=token[::-1])
+        repo = Repo(folder / "attack")
+        start = repo.commit(BASE)
+        repo.commit({"tests/test_attack.py": attack}, on="feature", start=start)
+        request = PrRequest(repo=str(repo.path), base="main", head="feature", **FRUGAL)
+        report = await run(opened, "local", request)
+
+    assert report.verdict == "passed", report.review
+    (project,) = report.projects
+    assert dict(project.counts) == {"new_but_pass_at_base": len(PROBES), "pass_to_pass": 3}
 
 
 def _repository(path: Path, case: Case, trap: Path) -> Repo:

@@ -17,6 +17,7 @@ from proofbox.tools.check_pr.checked import Checked
 from proofbox.tools.check_pr.evidence.evidence import Evidence, Kind, Suspect, TestEvidence
 from proofbox.tools.check_pr.pull.pull import Change, Pull, Tree
 from proofbox.tools.check_pr.verdict import decide
+from proofbox.tools.run_generated_tests.project import Kept
 
 TREE = Tree("c", datetime(2026, 1, 1, tzinfo=UTC), {})
 PULL = Pull("main...feature", TREE, TREE, changes=(Change("a.py", "a.py", "modified", (1,), (1,)),))
@@ -162,3 +163,17 @@ def test_an_empty_difference_is_nothing_to_judge() -> None:
 
     assert decision.verdict == "skipped"
     assert "Nothing is changed" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"), [("tests/test_new.py", "errored"), (".env", "passed")]
+)
+def test_changed_code_that_no_sandbox_got_is_not_passed_over(path: str, verdict: str) -> None:
+    """A test that looks like a secret did not run, and what it would have said is not known."""
+    home = Tree("d", TREE.when, {}, (Kept(path, "secret", "It holds a key."),))
+    pull = Pull("main...feature", TREE, home, changes=(Change(path, "", "added", (1,)),))
+
+    decision = decide([Checked("", pull, evidence=evidence(HELD))])
+
+    assert decision.verdict == verdict
+    assert path in f"{decision.reason} {' '.join(decision.needs_review)}"

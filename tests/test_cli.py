@@ -301,7 +301,18 @@ def test_every_setting_has_a_flag_on_every_command() -> None:
 
 def test_every_subcommand_takes_json() -> None:
     """For scripts."""
-    names = {"serve", "run", "doctor", "demo", "snippets", "tests", "bench", "token", "pr", "webhook"}
+    names = {
+        "serve",
+        "run",
+        "doctor",
+        "demo",
+        "snippets",
+        "tests",
+        "bench",
+        "token",
+        "pr",
+        "webhook",
+    }
     assert set(commands.cli.commands) == names
     for command in commands.cli.commands.values():
         assert "--json" in {flag for item in command.params for flag in item.opts}

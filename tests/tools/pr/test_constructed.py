@@ -1,18 +1,15 @@
 """Pull requests that were made for a reason come to the table that they must come to."""
 
-import secrets
-import socket
-import string
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from break_outs import break_outs
 from pr_constructed import BASE, CASES, Case
 from pr_repos import Repo
 
 from proofbox.server.app import open_app
-from proofbox.server.cli.probes import PROBES
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
 from proofbox.tools._context import App
@@ -90,23 +87,8 @@ async def test_nothing_of_the_host_can_be_reached_by_tests(
 ) -> None:
     """The attempts of `doctor`, made by tests of a pull request: each is refused, and each did run."""
     opened, folder = app
-    # Without digits, or it would look like a secret, and the file would stay home.
-    token = "".join(secrets.choice(string.ascii_letters) for _ in range(32))
-    (tmp_path / "secret").write_text(token)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.socket(socket.AF_UNIX) as abstract,
-    ):
-        abstract.bind(f"\0{token}")
-        abstract.listen()
-        given = {
-            "token": token,
-            "files": [str(tmp_path / "secret")],
-            "port": server.getsockname()[1],
-            "abstract": token,
-        }
-        sources = {probe.name: probe.source(given) for probe in PROBES}
-        attack = ATTEMPTS.format(sources=sources, ran=token[::-1])
+    with break_outs(tmp_path) as attempts:
+        attack = ATTEMPTS.format(sources=attempts.sources, ran=attempts.proof)
         repo = Repo(folder / "attack")
         start = repo.commit(BASE)
         repo.commit({"tests/test_attack.py": attack}, on="feature", start=start)
@@ -115,7 +97,10 @@ async def test_nothing_of_the_host_can_be_reached_by_tests(
 
     assert report.verdict == "passed", report.review
     (project,) = report.projects
-    assert dict(project.counts) == {"new_but_pass_at_base": len(PROBES), "pass_to_pass": 3}
+    assert dict(project.counts) == {
+        "new_but_pass_at_base": len(attempts.sources),
+        "pass_to_pass": 3,
+    }
 
 
 def _repository(path: Path, case: Case, trap: Path) -> Repo:

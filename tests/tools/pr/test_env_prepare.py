@@ -1,8 +1,6 @@
 """Both sides of a pull request are resolved, built and opened, and whoever is at fault is named."""
 
 import json
-import secrets
-import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from break_outs import break_outs
 from pr_house import SOURCE, add_source, new_house, project
 from wheelhouse import Wheelhouse
 
 from proofbox.server.app import open_app
-from proofbox.server.cli.probes import PROBES
 from proofbox.server.programs import run
 from proofbox.server.sandbox import Cell, Program
 from proofbox.server.sandbox.local.backend import LocalBackend
@@ -375,26 +373,11 @@ async def test_nothing_of_the_host_can_be_reached_while_a_project_is_built(
     app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The attempts of `doctor`, made by the script of a build."""
-    token = secrets.token_hex(16)
-    monkeypatch.setenv("PROOFBOX_TEST_SECRET", token)
-    secret = tmp_path / "secret"
-    secret.write_text(token)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.socket(socket.AF_UNIX) as abstract,
-    ):
-        abstract.bind(f"\0{token}")
-        abstract.listen()
-        given = {
-            "token": token,
-            "files": [str(secret)],
-            "port": server.getsockname()[1],
-            "abstract": token,
-        }
-        sources = {probe.name: probe.source(given) for probe in PROBES}
+    with break_outs(tmp_path) as attempts:
+        monkeypatch.setenv("PROOFBOX_TEST_SECRET", attempts.token)
         hook = (
             "import contextlib, io, json\n"
-            f"for name, source in {sources!r}.items():\n"
+            f"for name, source in {attempts.sources!r}.items():\n"
             "    said = io.StringIO()\n"
             "    with contextlib.redirect_stdout(said):\n"
             "        exec(source, {})\n"
@@ -406,6 +389,6 @@ async def test_nothing_of_the_host_can_be_reached_while_a_project_is_built(
             head = ready.environments.head
 
     answers = [json.loads(line) for line in head.built["src/thing/probed.txt"].splitlines()]
-    assert [answer["ran"] for answer in answers] == [token[::-1]] * len(PROBES)
+    assert [answer["ran"] for answer in answers] == [attempts.proof] * len(attempts.sources)
     assert {answer["why"]: answer["got"] for answer in answers if answer["got"]} == {}
     assert ("process", "fork") in {(each.kind, each.what) for each in head.behaviours}

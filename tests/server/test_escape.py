@@ -9,13 +9,14 @@ import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from local_attacks import MACHINE, arm, number, outcome, still_works
+from program_sandbox import ProgramSandbox
 
-from proofbox.server.sandbox import Sandbox, SandboxRequest
+from proofbox.server.sandbox import ProgramRunner, Sandbox, SandboxRequest
 from proofbox.server.sandbox.guest import seccomp
 from proofbox.server.sandbox.local.backend import LocalBackend
 
@@ -50,10 +51,25 @@ async def jails(local_cache: Path) -> AsyncGenerator[LocalBackend]:
         await backend.close()
 
 
-@pytest.fixture
-async def attacker(jails: LocalBackend) -> AsyncGenerator[Sandbox]:
-    """A session that runs the attempts."""
-    sandbox = await jails.create(SandboxRequest(owner="attacker"))
+@pytest.fixture(scope="module")
+async def for_changes(jails: LocalBackend) -> AsyncGenerator[ProgramRunner]:
+    """What a pull request is built and tested in: a jail of its own, without default packages."""
+    # IPython is what some attempts try to change.
+    request = SandboxRequest(owner="attacker", packages=("ipython",), bare=True, shared=False)
+    runner = await jails.create(request)
+    yield runner
+    await runner.close()
+
+
+@pytest.fixture(params=["session", "pull request"])
+async def attacker(
+    jails: LocalBackend, for_changes: ProgramRunner, request: pytest.FixtureRequest
+) -> AsyncGenerator[Sandbox]:
+    """Where the attempts are made: in a session, and where tests of a pull request run."""
+    if request.param == "session":
+        sandbox = await jails.create(SandboxRequest(owner="attacker"))
+    else:
+        sandbox = cast("Sandbox", ProgramSandbox(for_changes))
     await arm(sandbox)
     yield sandbox
     await sandbox.close()

@@ -65,7 +65,9 @@ def test_every_command_it_names_exists() -> None:
     """A subcommand that was renamed would be found here."""
     from proofbox.server.cli.commands import cli
 
-    named = set(re.findall(r"\bproofbox (run|doctor|demo|serve|snippets|tests|bench|pr|webhook)\b", README))
+    named = set(
+        re.findall(r"\bproofbox (run|doctor|demo|serve|snippets|tests|bench|pr|webhook)\b", README)
+    )
     assert {"run", "doctor", "demo", "snippets"} <= named <= set(cli.commands)
 
 

@@ -14,9 +14,9 @@ from proofbox.server.sessions import SessionSettings
 from proofbox.server.settings import (
     OPTIONS,
     Settings,
-    SettingsError,
     read_settings,
 )
+from proofbox.server.values import SettingsError
 
 
 def test_nothing_set_gives_the_defaults() -> None:

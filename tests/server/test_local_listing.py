@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from proofbox.server.sandbox import SandboxRequest
+from proofbox.server.sandbox import Sandbox, SandboxRequest
 from proofbox.server.sandbox.local.backend import LocalBackend
-from proofbox.server.sandbox.local.sandbox import LocalSandbox
 
 
 @pytest.fixture
-async def sandbox(local_cache: Path) -> AsyncGenerator[LocalSandbox]:
+async def sandbox(local_cache: Path) -> AsyncGenerator[Sandbox]:
     """One in which somebody lists the home directory after each run, as `execute_code` does."""
     backend = LocalBackend(cache_dir=local_cache)
     opened = await backend.create(SandboxRequest(owner="listing"))
@@ -20,13 +19,13 @@ async def sandbox(local_cache: Path) -> AsyncGenerator[LocalSandbox]:
     await backend.close()
 
 
-async def names(sandbox: LocalSandbox, depth: int = 2) -> list[str]:
+async def names(sandbox: Sandbox, depth: int = 2) -> list[str]:
     """What is in the home directory now."""
     listed = await sandbox.list_files(depth=depth)
     return [info.path.removeprefix("/home/user/") for info in listed]
 
 
-async def test_each_run_is_followed_by_its_own_listing(sandbox: LocalSandbox) -> None:
+async def test_each_run_is_followed_by_its_own_listing(sandbox: Sandbox) -> None:
     """Run after run."""
     for number in range(5):
         await sandbox.run_code(f"open('f{number}', 'w').close()")
@@ -34,7 +33,7 @@ async def test_each_run_is_followed_by_its_own_listing(sandbox: LocalSandbox) ->
         assert await names(sandbox) == [f"f{n}" for n in range(number + 1)]
 
 
-async def test_what_happens_after_the_run_is_in_the_listing(sandbox: LocalSandbox) -> None:
+async def test_what_happens_after_the_run_is_in_the_listing(sandbox: Sandbox) -> None:
     """A file written, a command, a second question."""
     await sandbox.run_code("1")
     await sandbox.write_files({"written": b""})
@@ -49,7 +48,7 @@ async def test_what_happens_after_the_run_is_in_the_listing(sandbox: LocalSandbo
     assert await names(sandbox) == ["commanded"]
 
 
-async def test_another_question_gets_its_own_answer(sandbox: LocalSandbox) -> None:
+async def test_another_question_gets_its_own_answer(sandbox: Sandbox) -> None:
     """Depth and directory are part of the question."""
     await sandbox.run_code("import os; os.makedirs('a/b/c')")
     assert await names(sandbox, depth=1) == ["a"]
@@ -62,7 +61,7 @@ async def test_another_question_gets_its_own_answer(sandbox: LocalSandbox) -> No
 
 
 async def test_code_that_ends_its_interpreter_is_followed_by_a_listing(
-    sandbox: LocalSandbox,
+    sandbox: Sandbox,
 ) -> None:
     """Its files are there, whatever became of it."""
     await sandbox.run_code("import os; open('left', 'w').close(); os._exit(1)")

@@ -159,7 +159,7 @@ def test_skips_expected_failures_and_subtests_are_told_apart() -> None:
 def test_a_process_that_does_not_even_begin_says_why() -> None:
     """What it wrote last is all that there is to go by."""
     words = "Traceback (most recent call last):\n\x1b[31mModuleNotFoundError: No module named 'pytest'\n"
-    answer = {"how": "ended", "status": 1, "records": [], "broken": "", "stderr": words}
+    answer: Record = {"how": "ended", "status": 1, "records": [], "broken": "", "stderr": words}
 
     run = run_of(answer)
 

@@ -3,12 +3,13 @@
 import itertools
 import random
 from collections import Counter
+from contextlib import AbstractAsyncContextManager
 from typing import get_args
 
 import pytest
 from pr_pulls import pull_of
 
-from proofbox.server.programs import OpenSandbox
+from proofbox.server.sandbox import ProgramRunner
 from proofbox.tools.check_pr.environment.environment import Environment
 from proofbox.tools.check_pr.environment.side import Side
 from proofbox.tools.check_pr.evidence.evidence import Kind
@@ -24,7 +25,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-def nowhere() -> OpenSandbox:
+def nowhere() -> AbstractAsyncContextManager[ProgramRunner]:
     """Nothing is run here."""
     raise AssertionError
 

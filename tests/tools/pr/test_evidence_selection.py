@@ -1,11 +1,12 @@
 """Which tests a change concerns, what a tree consists of, and what is suspected of files: nothing is run."""
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
 from pr_pulls import Files, pull_of
 
-from proofbox.server.programs import OpenSandbox
+from proofbox.server.sandbox import ProgramRunner
 from proofbox.tools.check_pr.environment.environment import Environment
 from proofbox.tools.check_pr.environment.side import Side
 from proofbox.tools.check_pr.evidence.ground import Ground, ground_of
@@ -34,7 +35,7 @@ BASE = {
 }
 
 
-def opened() -> OpenSandbox:
+def opened() -> AbstractAsyncContextManager[ProgramRunner]:
     """Nothing is run here."""
     raise AssertionError
 

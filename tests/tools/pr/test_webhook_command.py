@@ -15,7 +15,7 @@ import pytest
 from proofbox.server.cli.commands import cli
 from proofbox.server.cli.ending import exit_code
 from proofbox.server.cli.webhook import SECRET_VARIABLE, Wanted, secret_of
-from proofbox.server.settings import SettingsError
+from proofbox.server.values import SettingsError
 
 CONSOLE_SCRIPT = Path(sysconfig.get_path("scripts")) / "proofbox"
 SECRET = "a secret of a webhook"

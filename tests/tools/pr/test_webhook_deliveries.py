@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proofbox.server.cli.webhook_deliveries import Claim, Deliveries, Delivery
-from proofbox.server.settings import SettingsError
+from proofbox.server.values import SettingsError
 
 ONE = Delivery("11111111-aaaa", "octo/app#1", "a" * 40)
 SAME_HEAD = Delivery("22222222-aaaa", "octo/app#1", "a" * 40)

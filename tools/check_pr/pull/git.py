@@ -183,7 +183,10 @@ async def _run(
                     process.kill()
                 return
 
-    async with await anyio.open_process(command, env=env, cwd="/") as process:
+    # Given up while it starts, it would be killed and nobody would wait for its end.
+    with anyio.CancelScope(shield=True):
+        opened = await anyio.open_process(command, env=env, cwd="/")
+    async with opened as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import sys
 
 INDEX = {
@@ -27,8 +28,11 @@ def offer(name, site):
     tops = {file.parts[0] for file in files if file.parts[0] != ".."}
     for top in tops:
         source = str(importlib.metadata.distribution(name).locate_file(top))
-        if os.path.exists(source) and not os.path.lexists(os.path.join(site, top)):
-            os.symlink(source, os.path.join(site, top))
+        # Programs have a /tmp of their own, and the image's packages may be below this machine's.
+        if os.path.isdir(source):
+            shutil.copytree(source, os.path.join(site, top), dirs_exist_ok=True)
+        elif os.path.exists(source):
+            shutil.copy(source, site)
     return True
 
 

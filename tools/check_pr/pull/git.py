@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import anyio
-from anyio.abc import ByteReceiveStream
+from anyio.abc import ByteReceiveStream, Process
 
 from ....server.sandbox import InvalidInput, SandboxRejected, SandboxUnavailable
 from ...run_generated_tests.uploads import FILE_BYTES
@@ -184,8 +184,10 @@ async def _run(
                 return
 
     # Given up while it starts, it would be killed and nobody would wait for its end.
+    opened: Process | None = None
     with anyio.CancelScope(shield=True):
         opened = await anyio.open_process(command, env=env, cwd="/")
+    assert opened is not None
     async with opened as process:
         assert process.stdin is not None
         assert process.stdout is not None

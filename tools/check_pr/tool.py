@@ -11,7 +11,6 @@ from ...server.sandbox import ProofboxError
 from .._context import App, advice, app_of, principal
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from ..run_generated_tests.request import PYTHON
-from .request import PrRequest
 from .review.paging import page
 from .review.rendering import render
 from .review.report import PrReport
@@ -103,6 +102,7 @@ async def check_pr(
     app, who = app_of(ctx), principal()
 
     # What runs a pull request is needed by nobody who does not call this.
+    from .request import PrRequest
     from .run import check, run
 
     request = PrRequest(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from .._verdict import Verdict
 from ..run_generated_tests.project import Kept
 from .checked import Checked
-from .evidence.evidence import Evidence, Kind, Suspect, TestEvidence
+from .evidence.evidence import Evidence, Suspect, TestEvidence
 from .pull.pull import Pull
+from .words import Kind
 
 _HELD = frozenset({"passed", "xfailed"})
 _BROKE = frozenset({"failed", "error", "timed_out", "ended"})

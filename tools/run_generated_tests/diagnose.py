@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...server.programs import OpenSandbox
-from .events import Outcome
+from .outcome import Outcome
 from .project import Project
 from .repeats import Repeats, draws_on_chance
 from .running import Plan, run_all

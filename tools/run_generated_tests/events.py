@@ -4,13 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .outcome import Outcome
+
 Record = Mapping[str, Any]
-Outcome = Literal[
-    "passed", "failed", "error", "skipped", "xfailed", "xpassed", "timed_out", "ended", "not_run"
-]
-"""What became of a test in one run. error: its setup or teardown failed. timed_out: it did not end.
-ended: the process of the tests ended in it. not_run: the run was over before it.
-"""
 
 
 ProbeKind = Literal["failing", "passing", "raising"]

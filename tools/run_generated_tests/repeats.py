@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...server.programs import OpenSandbox
-from .events import Outcome, TestResult, TestRun
+from .events import TestResult, TestRun
+from .outcome import Outcome
 from .project import Project
 from .running import Plan, Ran, run_all
 

@@ -16,17 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .. import _text
-from .events import (
-    Frame,
-    Item,
-    Outcome,
-    Phase,
-    Probe,
-    Raised,
-    Record,
-    TestResult,
-    TestRun,
-)
+from .events import Frame, Item, Phase, Probe, Raised, Record, TestResult, TestRun
+from .outcome import Outcome
 from .project import ROOT
 
 

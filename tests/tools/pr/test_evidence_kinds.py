@@ -12,14 +12,15 @@ from pr_pulls import pull_of
 from proofbox.server.sandbox import ProgramRunner
 from proofbox.tools.check_pr.environment.environment import Environment
 from proofbox.tools.check_pr.environment.side import Side
-from proofbox.tools.check_pr.evidence.evidence import Kind
 from proofbox.tools.check_pr.evidence.ground import ground_of
 from proofbox.tools.check_pr.evidence.kinds import BAD, GOOD, Seen, classify
 from proofbox.tools.check_pr.evidence.reruns import Again
 from proofbox.tools.check_pr.evidence.runs import Told
 from proofbox.tools.check_pr.evidence.table import Ran, Table, ordered
 from proofbox.tools.check_pr.request import PrRequest
-from proofbox.tools.run_generated_tests.events import Item, Outcome, Raised, TestResult
+from proofbox.tools.check_pr.words import Kind
+from proofbox.tools.run_generated_tests.events import Item, Raised, TestResult
+from proofbox.tools.run_generated_tests.outcome import Outcome
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 KINDS: tuple[Kind, ...] = get_args(Kind)

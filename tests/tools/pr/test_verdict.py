@@ -14,9 +14,10 @@ from proofbox.tools.check_pr.beyond.beyond import (
     Speed,
 )
 from proofbox.tools.check_pr.checked import Checked
-from proofbox.tools.check_pr.evidence.evidence import Evidence, Kind, Suspect, TestEvidence
+from proofbox.tools.check_pr.evidence.evidence import Evidence, Suspect, TestEvidence
 from proofbox.tools.check_pr.pull.pull import Change, Pull, Tree
 from proofbox.tools.check_pr.verdict import decide
+from proofbox.tools.check_pr.words import Kind
 from proofbox.tools.run_generated_tests.project import Kept
 
 TREE = Tree("c", datetime(2026, 1, 1, tzinfo=UTC), {})

@@ -17,8 +17,9 @@ from ....server.programs import OpenSandbox
 from ....server.sandbox import Cell, Program, ProgramResult
 from ...run_generated_tests import guest as shared_guest
 from ...run_generated_tests.project import ROOT
+from ..words import BehaviourKind
 from .build_system import BuildSystem
-from .environment import Behaviour, BehaviourKind
+from .environment import Behaviour
 
 SECONDS = 300.0
 

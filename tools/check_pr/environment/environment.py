@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ..words import BehaviourKind
+
 SideName = Literal["base", "head"]
-BehaviourKind = Literal["network", "write", "process", "credentials"]
 
 
 @dataclass(frozen=True, slots=True)

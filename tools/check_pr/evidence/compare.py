@@ -19,7 +19,8 @@ from ...run_generated_tests.project import Project
 from ..environment.side import Side
 from ..pull.pull import Pull
 from ..request import PrRequest
-from .evidence import Evidence, Kind, Suspect, TestEvidence
+from ..words import Kind
+from .evidence import Evidence, Suspect, TestEvidence
 from .ground import Ground, ground_of, narrowed
 from .harness import with_own_harness
 from .importing import broken_imports

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ...run_generated_tests.events import Outcome
-from .evidence import Kind
+from ...run_generated_tests.outcome import Outcome
+from ..words import Kind
 
 GOOD = frozenset({"passed", "xfailed", "xpassed"})
 BAD = frozenset({"failed", "error", "timed_out", "ended"})

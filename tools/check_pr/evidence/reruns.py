@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import anyio
 
 from ....server.programs import OpenSandbox
-from ...run_generated_tests.events import Outcome
+from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.project import Project
 from ...run_generated_tests.repeats import draws_on_chance, variation
 from ...run_generated_tests.running import Plan

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ....server.programs import OpenSandbox
-from ...run_generated_tests.events import Item, Outcome, Raised, TestResult, TestRun
+from ...run_generated_tests.events import Item, Raised, TestResult, TestRun
+from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import Plan, run_mixed
 from ..beyond.behaviour import behaviours_of

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from ..pull.pull import Change, Pull
-from .evidence import Suspect, Suspicion, TestEvidence
+from ..words import Suspicion
+from .evidence import Suspect, TestEvidence
 from .ground import Ground
 from .kinds import BAD, GOOD
 from .strength import Strength, strengths

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-from ...run_generated_tests.events import Outcome, Raised
+from ...run_generated_tests.events import Raised
+from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.suite import Uncollected, read_sheet
-from .evidence import Kind, TestEvidence
+from ..words import Kind
+from .evidence import TestEvidence
 from .ground import Ground
 from .kinds import BAD, GOOD, Seen, classify
 from .reruns import Again, Where, disagree

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from ..words import Merge
 from .git import MERGES, Git, GitFailed
-from .pull import Merge
 
 
 @dataclass(frozen=True, slots=True)

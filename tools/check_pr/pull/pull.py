@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Literal, Self
 
 from ...run_generated_tests.project import Kept
+from ..words import Merge
 
 ChangeKind = Literal["added", "modified", "deleted", "renamed"]
-Merge = Literal["clean", "conflicts", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

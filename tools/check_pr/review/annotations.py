@@ -7,8 +7,9 @@ from ...run_generated_tests.feedback import ranges
 from ..beyond.beyond import ApiChange, ChangeCoverage, Speed
 from ..checked import Checked
 from ..environment.environment import Behaviour
-from ..evidence.evidence import Kind, Suspect, TestEvidence
+from ..evidence.evidence import Suspect, TestEvidence
 from ..pull.pull import Change, Tree
+from ..words import Kind
 from .report import AnnotationReport, Severity, SideOfDiff
 
 # What git shows around a change.

@@ -6,11 +6,9 @@ from pydantic import BaseModel, Field
 
 from ..._verdict import Verdict
 from ..._workflow import WorkflowReport
-from ...run_generated_tests.events import Outcome
+from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.report import StayedHome
-from ..environment.environment import BehaviourKind
-from ..evidence.evidence import Kind, Suspicion
-from ..pull.pull import Merge
+from ..words import BehaviourKind, Kind, Merge, Suspicion
 
 Severity = Literal["error", "warning", "notice"]
 SideOfDiff = Literal["LEFT", "RIGHT"]

@@ -11,9 +11,10 @@ from ...run_generated_tests.reporting import stayed_home
 from ..beyond.beyond import ApiChange, ChangeCoverage, OnPython, Speed
 from ..checked import Checked
 from ..environment.environment import Behaviour, Environment, Environments
-from ..evidence.evidence import Evidence, Kind, Suspect, TestEvidence
+from ..evidence.evidence import Evidence, Suspect, TestEvidence
 from ..pull.pull import Pull
 from ..verdict import decide
+from ..words import Kind
 from .annotations import annotations_of, worst_first
 from .markdown import markdown
 from .plain import all_plain

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..evidence.evidence import Kind
+from ..words import Kind
 from .escape import cell, code, fenced, html_code, text
 from .report import ProjectReport, PrReport, PrTestReport
 from .tables import Size, bullets, lines, table

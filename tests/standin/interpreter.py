@@ -54,7 +54,18 @@ class Context:
         return {"id": self.id, "language": self.language, "cwd": self.cwd}
 
     async def start(self) -> None:
+        """Start the kernel, again if it dies before it answers: what is left of the last one may have all
+        processes there are.
+        """
         self._ready.clear()
+        while not await self._started():
+            if not self._machine.alive:
+                raise RuntimeError("the machine ended while a kernel started")
+            await self.abandon()
+            await asyncio.sleep(RESTART_DELAY)
+
+    async def _started(self) -> bool:
+        """Whether the kernel has answered."""
         name = uuid.uuid4().hex[:8]
         outside = self._machine.folder / name
         connection: Message = {
@@ -69,21 +80,24 @@ class Context:
             "signature_scheme": "hmac-sha256",
         }
         (self._machine.folder / f"{name}.json").write_text(json.dumps(connection))
-        await self._spawn(f"/run/standin/{name}.json")
+        ended = await self._spawn(f"/run/standin/{name}.json")
         # Who connects too early is made to wait by ZeroMQ.
         while not all(Path(f"{outside}-{number}").exists() for number in (1, 2, 4)):
-            if not self._machine.alive:
-                raise RuntimeError("the machine ended while a kernel started")
+            if ended.is_set() or not self._machine.alive:
+                return False
             await asyncio.sleep(0.005)
         client = AsyncKernelClient()
         client.load_connection_info(cast(Any, {**connection, "ip": str(outside)}))
         self._client = client
-        await self._connect(client)
+        if not await self._connect(client, ended):
+            return False
         self._run(self._receive(client.iopub_channel, client))
         self._run(self._receive(client.shell_channel, client))
         self._ready.set()
+        return True
 
-    async def _spawn(self, connection_file: str) -> None:
+    async def _spawn(self, connection_file: str) -> asyncio.Event:
+        """Returns what is set when the kernel has ended."""
         if self.language == "python":
             argv = ["ipykernel", "--IPKernelApp.exec_files=['/opt/standin/startup.py']"]
         else:
@@ -102,21 +116,28 @@ class Context:
         finally:
             os.close(null)
 
+        ended = asyncio.Event()
+
         async def watch() -> None:
             await wait()
-            self._run(self._died())
+            ended.set()
+            # Until then `start` looks after it.
+            if self._ready.is_set():
+                self._run(self._died())
 
         self._wait = asyncio.create_task(watch())
+        return ended
 
-    async def _connect(self, client: AsyncKernelClient) -> None:
+    async def _connect(self, client: AsyncKernelClient, ended: asyncio.Event) -> bool:
+        """Whether the kernel answered before it ended."""
         client.start_channels(shell=True, iopub=True, stdin=False, hb=False, control=False)
-        heard = False
-        while not heard:
+        while not ended.is_set() and self._machine.alive:
             client.kernel_info()
             with suppress(Exception):
                 await client.get_shell_msg(timeout=0.5)
                 await client.get_iopub_msg(timeout=0.1)
-                heard = True
+                return not ended.is_set()
+        return False
 
     async def execute(self, code: str) -> AsyncGenerator[Message]:
         """The messages of one cell, in the server's order."""

@@ -1,14 +1,16 @@
 """The composition root: what the settings make of the parts."""
 
+import inspect
 from pathlib import Path
 
 import anyio
 import pytest
 from fakes import FakeBackend, settle
 
-from proofbox.server.app import open_app, session_settings
+from proofbox.server.app import TOOLS, open_app, session_settings
 from proofbox.server.jobs import Progress, Report
 from proofbox.server.settings import Settings
+from proofbox.tools.get_job import WORKFLOWS
 
 
 @pytest.mark.parametrize(
@@ -62,3 +64,11 @@ async def test_jobs_end_before_the_sandboxes_that_they_use(backend: FakeBackend)
 
     assert order == ["job over, backend closed: False"]
     assert backend.closed
+
+
+def test_get_job_shows_the_reports_of_every_tool_that_may_answer_with_a_job() -> None:
+    """Else one that took long would be raw data, and of a long one the rest could not be read."""
+    names = {tool.function.__name__: inspect.signature(tool.function).parameters for tool in TOOLS}
+    waiting = {name for name, parameters in names.items() if "wait_seconds" in parameters}
+
+    assert set(WORKFLOWS) == waiting - {"get_job"}

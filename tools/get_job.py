@@ -26,13 +26,14 @@ from ._workflow import (
     told_to,
 )
 from .benchmark_model.tool import BENCHMARK
+from .check_pr.tool import PULL_REQUEST
 from .run_generated_tests.tool import TESTS
 from .validate_snippets.tool import SNIPPETS
 
 logger = logging.getLogger(__name__)
 
 WORKFLOWS: Mapping[str, Workflow[Any]] = {
-    workflow.kind: workflow for workflow in (SNIPPETS, TESTS, BENCHMARK)
+    workflow.kind: workflow for workflow in (SNIPPETS, TESTS, PULL_REQUEST, BENCHMARK)
 }
 """The tools whose reports are shown as they show them themselves."""
 

@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from types import MappingProxyType, TracebackType
-from typing import Self
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypedDict, Unpack
 
 import anyio
 
@@ -42,6 +42,22 @@ class Overview:
     ready: int
     waiting: int
     max_sessions: int
+
+
+class _Else(TypedDict, total=False):
+    shared: bool
+    python: str
+    preload: tuple[str, ...]
+    bare: bool
+    programs_only: bool
+    wheels: Mapping[str, bytes]
+
+
+class Wanted(_Else, total=False):
+    """What a new sandbox is to be like; see `SandboxRequest`, whose defaults hold. `purpose` is a label."""
+
+    packages: tuple[str, ...]
+    purpose: str
 
 
 class SessionManager:
@@ -98,22 +114,14 @@ class SessionManager:
         self,
         principal: str,
         session_id: str | None = None,
-        *,
-        packages: tuple[str, ...] = (),
-        purpose: str = "session",
-        shared: bool = True,
-        python: str = "",
-        preload: tuple[str, ...] = (),
-        bare: bool = False,
-        programs_only: bool = False,
-        wheels: Mapping[str, bytes] = MappingProxyType({}),
+        **wanted: Unpack[Wanted],
     ) -> AsyncGenerator[Lease]:
         """Hold a session for one call: a new one, or that of `session_id`.
 
         Calls in one session wait for each other. A new session whose block raises (or is cancelled)
         is closed, because nobody has learnt its handle; an existing one stays for the next call.
-        `packages`, `purpose`, `shared`, `python`, `preload`, `bare`, `programs_only` and `wheels` describe the sandbox of
-        a new session, as in `SandboxRequest`; for an existing one, `packages` must be among those it was created with.
+        `wanted` describes the sandbox of a new session; for an existing one, `packages` must be among those it
+        was created with.
 
         Raises:
             SessionNotFound: the principal has no such session.
@@ -125,13 +133,9 @@ class SessionManager:
             raise SandboxUnavailable("proofbox is not running; nothing was run.")
         if session_id is None:
             self._meter.check(principal)
-            request = self._request(principal, packages, purpose, shared, python)
-            request = replace(
-                request, preload=preload, bare=bare, programs_only=programs_only, wheels=wheels
-            )
-            session = await self._begin(principal, request)
+            session = await self._begin(principal, self._request(principal, **wanted))
         else:
-            session = self._resume(principal, session_id, packages)
+            session = self._resume(principal, session_id, wanted.get("packages", ()))
         try:
             async with session.lock:
                 await self._store.refresh(session)
@@ -147,31 +151,9 @@ class SessionManager:
             self._store.release(session)
 
     @asynccontextmanager
-    async def lease_once(
-        self,
-        principal: str,
-        *,
-        purpose: str,
-        packages: tuple[str, ...] = (),
-        shared: bool = True,
-        python: str = "",
-        preload: tuple[str, ...] = (),
-        bare: bool = False,
-        programs_only: bool = False,
-        wheels: Mapping[str, bytes] = MappingProxyType({}),
-    ) -> AsyncGenerator[Lease]:
+    async def lease_once(self, principal: str, **wanted: Unpack[Wanted]) -> AsyncGenerator[Lease]:
         """Hold a new session that is closed when the block ends, however it does; see `lease`."""
-        async with self.lease(
-            principal,
-            packages=packages,
-            purpose=purpose,
-            shared=shared,
-            python=python,
-            preload=preload,
-            bare=bare,
-            programs_only=programs_only,
-            wheels=wheels,
-        ) as lease:
+        async with self.lease(principal, **wanted) as lease:
             try:
                 yield lease
             finally:
@@ -254,10 +236,10 @@ class SessionManager:
     def _request(
         self,
         principal: str,
+        *,
         packages: tuple[str, ...] = (),
         purpose: str = "session",
-        shared: bool = True,
-        python: str = "",
+        **wanted: Unpack[_Else],
     ) -> SandboxRequest:
         # The same on every replica, so that a sweeper or a person can find a principal's sandboxes.
         owner = hashlib.sha256(f"proofbox:{principal}".encode()).hexdigest()[:32]
@@ -265,7 +247,6 @@ class SessionManager:
             owner=owner,
             packages=tuple(dict.fromkeys(packages)),
             limits=self._settings.limits,
-            shared=shared,
-            python=python,
             labels={"purpose": purpose},
+            **wanted,
         )

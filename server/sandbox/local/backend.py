@@ -22,7 +22,7 @@ from ..errors import ProofboxError, SandboxUnavailable
 from . import DEFAULT_PACKAGES, cgroups, environments, host, interpreters, limits
 from .environments import Environment
 from .jail import Jail
-from .programs_only import ProgramsOnly
+from .programs import Place, ProgramsOnly
 from .sandbox import LocalSandbox
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class LocalBackend:
         self._node = host.find_node()
         self._jails: OrderedDict[_Key, Jail] = OrderedDict()
         self._starting: dict[_Key, anyio.Lock] = {}
-        self._open: set[LocalSandbox | ProgramsOnly] = set()
+        self._open: dict[str, LocalSandbox | ProgramsOnly] = {}
         self._closed = False
         self._tidied = False
         self._count = 0
@@ -118,7 +118,7 @@ class LocalBackend:
 
     async def close(self) -> None:
         self._closed = True
-        for sandbox in list(self._open):
+        for sandbox in list(self._open.values()):
             await sandbox.close()
         jails = list(self._jails.values())
         self._jails.clear()
@@ -207,42 +207,46 @@ class LocalBackend:
             jail.sessions -= 1
             raise
         jail.worked = True
-        used = [jail]
-
-        async def closed() -> None:
-            self._open.discard(sandbox)
-            await self._leave(used, alone)
-
+        place = self._place(environment, request, alone, [jail])
         sandbox = LocalSandbox(
             connection,
-            name=self._name(),
-            python=environment.python,
+            place,
             languages=self.languages,
-            open_program=self._opener(environment, request, alone, used),
-            on_close=closed,
-            ran_out_of_memory=jail.take_oom_kill,
+            session_ran_out_of_memory=jail.take_oom_kill,
         )
-        self._open.add(sandbox)
+        self._open[place.name] = sandbox
         return sandbox
 
     def _for_programs(
         self, environment: Environment, request: SandboxRequest, alone: object | None
     ) -> ProgramsOnly:
-        used: list[Jail] = []
+        place = self._place(environment, request, alone, [])
+        sandbox = self._open[place.name] = ProgramsOnly(place)
+        return sandbox
+
+    def _place(
+        self,
+        environment: Environment,
+        request: SandboxRequest,
+        alone: object | None,
+        used: list[Jail],
+    ) -> Place:
+        """A new sandbox's, which has `used` the jail of its session if it has one."""
+        self._count += 1
+        name = f"local-{os.getpid()}-{self._count}"
+        of_session = len(used)
 
         async def closed() -> None:
-            self._open.discard(sandbox)
+            self._open.pop(name, None)
             await self._leave(used, alone)
 
-        sandbox = ProgramsOnly(
-            name=self._name(),
+        return Place(
+            name=name,
             python=environment.python,
             open_program=self._opener(environment, request, alone, used),
             on_close=closed,
-            ran_out_of_memory=lambda: any(jail.take_oom_kill() for jail in used),
+            ran_out_of_memory=lambda: any(jail.take_oom_kill() for jail in used[of_session:]),
         )
-        self._open.add(sandbox)
-        return sandbox
 
     def _opener(
         self,
@@ -274,10 +278,6 @@ class LocalBackend:
                 await self._discard(each)
         if alone is not None:
             self._starting = {k: v for k, v in self._starting.items() if alone not in k}
-
-    def _name(self) -> str:
-        self._count += 1
-        return f"local-{os.getpid()}-{self._count}"
 
     async def _failure(self, jail: Jail, first: dict[str, object]) -> ProofboxError:
         if first["t"] == "failed":

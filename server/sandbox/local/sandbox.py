@@ -1,17 +1,18 @@
 """A session in a jail, as the port's `Sandbox`: the client of its keeper."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
 
-from ..base import OnOutput, Program
+from ..base import OnOutput
 from ..bash import exit_as_status
-from ..driving import answers, programs
+from ..driving import answers
 from ..driving.connection import LOST, Call, Connection, check_environment, encode_code
 from ..errors import InvalidInput, SandboxUnavailable
-from ..results import CommandResult, Execution, FileInfo, ProgramResult
+from ..results import CommandResult, Execution, FileInfo
+from .programs import Place, Programs
 
 _CHUNK = 1024**2
 _AHEAD_SECONDS = 0.05
@@ -50,38 +51,23 @@ class _Ahead:
         self._until = 0.0
 
 
-class LocalSandbox:
-    """See the port. `on_close` is called once, when it is closed or lost."""
+class LocalSandbox(Programs):
+    """See the port. `session_ran_out_of_memory` says it of the jail that the session is in."""
 
     def __init__(
         self,
         connection: Connection,
+        place: Place,
         *,
-        name: str,
-        python: str,
         languages: frozenset[str],
-        open_program: programs.Open,
-        on_close: Callable[[], Awaitable[None]],
-        ran_out_of_memory: answers.RanOutOfMemory,
+        session_ran_out_of_memory: answers.RanOutOfMemory,
     ) -> None:
+        super().__init__(place)
         self._connection = connection
-        self._name = name
-        self._python = python
         self._languages = languages
-        self._open_program = open_program
-        self._on_close = on_close
-        self._ran_out_of_memory = ran_out_of_memory
+        self._session_ran_out_of_memory = session_ran_out_of_memory
         self._lock = anyio.Lock(fast_acquire=True)
         self._ahead = _Ahead()
-        self._closed = False
-
-    @property
-    def id(self) -> str:
-        return self._name
-
-    @property
-    def python(self) -> str:
-        return self._python
 
     async def run_code(
         self,
@@ -106,7 +92,7 @@ class LocalSandbox:
         call, message, _ = await self._request(request, encode_code(code), timeout, on_output)
         self._ahead.keep(message.get("entries"))
         return answers.execution(
-            message, call, timeout=timeout, ran_out_of_memory=self._ran_out_of_memory
+            message, call, timeout=timeout, ran_out_of_memory=self._session_ran_out_of_memory
         )
 
     async def run_command(
@@ -128,7 +114,7 @@ class LocalSandbox:
         if message.get("no_directory"):
             raise InvalidInput(f"The command's directory {cwd!a} does not exist.")
         return answers.command_result(
-            message, call, timeout=timeout, ran_out_of_memory=self._ran_out_of_memory
+            message, call, timeout=timeout, ran_out_of_memory=self._session_ran_out_of_memory
         )
 
     async def write_files(self, files: Mapping[str, bytes]) -> None:
@@ -159,18 +145,14 @@ class LocalSandbox:
         # A name need not be text; one that is none can be shown, but not asked for.
         return [FileInfo(answers.as_unicode(path), *facts) for path, *facts in entries]
 
-    async def run_program(self, program: Program) -> ProgramResult:
-        return await programs.run(self._open_program, program, self._ran_out_of_memory)
-
     async def keep_alive(self, seconds: float) -> None:
-        if self._connection.lost or self._closed:
+        if self._connection.lost:
             raise SandboxUnavailable(LOST)
+        await super().keep_alive(seconds)
 
     async def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._connection.abort()
-            await self._on_close()
+        self._connection.abort()
+        await super().close()
 
     async def _file_request(
         self, request: dict[str, Any], body: bytes = b""

@@ -16,19 +16,17 @@ import base64
 import hashlib
 import json
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
-import uvicorn
 from github_stub_git import Row, git, rows_of, serve_git
-from starlette.applications import Starlette
+from loopback import Loopback
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -97,8 +95,8 @@ class StubRepository:
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-class GitHubStub:
-    """The running stub.
+class GitHubStub(Loopback):
+    """The running stub; `url` is what PROOFBOX_GITHUB_URL is set to.
 
     Attributes:
         token: the one that is accepted, in `Authorization: Bearer` for the API and as password for git.
@@ -127,33 +125,7 @@ class GitHubStub:
         self.on_request: Callable[[Seen], None] = lambda seen: None
         self._next: deque[str] = deque()
         self._ids = 1000
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                Starlette(routes=self._routes()),
-                host="127.0.0.1",
-                port=0,
-                log_level="error",
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="github-stub", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(20)
-
-    @property
-    def url(self) -> str:
-        """What PROOFBOX_GITHUB_URL is set to."""
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
+        super().__init__()
 
     @property
     def api(self) -> list[Seen]:
@@ -192,21 +164,7 @@ class GitHubStub:
         no JSON; `answer`."""
         self._next.extend(behaviours)
 
-    def _serve(self) -> None:
-        loop = asyncio.new_event_loop()
-        try:
-            loop.run_until_complete(self._run())
-        finally:
-            loop.close()
-
-    async def _run(self) -> None:
-        serving = asyncio.ensure_future(self._server.serve())
-        while not self._server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        self._started.set()
-        await serving
-
-    def _routes(self) -> list[Route]:
+    def routes(self) -> list[Route]:
         repository = "/api/v3/repos/{owner}/{name}"
         table: dict[str, dict[str, Handler]] = {
             "/pulls/{number:int}": {"GET": self._pull},

@@ -12,10 +12,9 @@ import json
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Self
+from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
+from loopback import Loopback
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -32,7 +31,7 @@ def wrong_code(prompt: str) -> str:
     return "```python\nx = 1\n```"
 
 
-class ModelStub:
+class ModelStub(Loopback):
     """The running stub.
 
     Attributes:
@@ -58,39 +57,11 @@ class ModelStub:
         self.on_ask: Callable[[str], None] = lambda prompt: None
         self._at_once = 0
         self._next: deque[str] = deque()
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                Starlette(routes=self._routes()),
-                host="127.0.0.1",
-                port=0,
-                log_level="error",
-                lifespan="off",
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="model-stub", daemon=True)
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        assert self._started.wait(20)
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.gate.set()
-        self._server.should_exit = True
-        self._thread.join(20)
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}"
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody is connected, so that everything that was sent has been counted."""
-        return not self._server.server_state.connections
+        super().__exit__(*error)
 
     def behave(self, *behaviours: str) -> None:
         """What the next questions meet: a status (with `429:7`, to be tried again after 7 s), `refusal`,
@@ -98,21 +69,7 @@ class ModelStub:
         the stream), `no_usage`, `answer`."""
         self._next.extend(behaviours)
 
-    def _serve(self) -> None:
-        loop = asyncio.new_event_loop()
-        try:
-            loop.run_until_complete(self._run())
-        finally:
-            loop.close()
-
-    async def _run(self) -> None:
-        serving = asyncio.ensure_future(self._server.serve())
-        while not self._server.started and not serving.done():
-            await asyncio.sleep(0.01)
-        self._started.set()
-        await serving
-
-    def _routes(self) -> list[Route]:
+    def routes(self) -> list[Route]:
         post, get = ["POST"], ["GET"]
         return [
             Route("/v1/messages", self._messages, methods=post),

@@ -1,13 +1,11 @@
 """The file of jobs: SQLite, shared by every proofbox process of the user. Everything here blocks."""
 
-import os
 import sqlite3
-import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from ..sqlite_files import open_file, pragma, transaction
 from .job import State
 from .owner import Owner
 
@@ -27,10 +25,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX jobs_by_age ON jobs (updated)",
     ),
 )
-
-# A long transaction makes the log long, and it would stay so.
-_LOG_BYTES = 4 * 1024**2
-_RETRY_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +82,8 @@ class Archive:
             OSError: the file or its folder cannot be written.
             sqlite3.Error: it is not such a file, is damaged, or a newer proofbox wrote it.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Before SQLite sees it: it gives the files beside it the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o600)
-        self._connection = sqlite3.connect(
-            path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._prepare_patiently(migrations, busy_seconds)
-        except BaseException:
-            self._connection.close()
-            raise
+        self._migrations = migrations
+        self._connection = open_file(path, busy_seconds=busy_seconds, prepare=self._prepare)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -108,7 +91,7 @@ class Archive:
 
     def put(self, rows: Sequence[Row]) -> list[str]:
         """Write down what the owner knows, and read which of these others want cancelled."""
-        with self._transaction():
+        with transaction(self._connection):
             self._connection.executemany(_PUT, [astuple(row) for row in rows])
             return [row.job_id for row in rows if self._is_cancel_asked(row.job_id)]
 
@@ -138,7 +121,7 @@ class Archive:
 
     def prune(self, *, before: float, max_bytes: int) -> None:
         """Delete what was last written before a time, then the oldest reports beyond a size in all."""
-        with self._transaction():
+        with transaction(self._connection):
             self._connection.execute("DELETE FROM jobs WHERE updated < ?", (before,))
             self._connection.execute(
                 """
@@ -162,54 +145,17 @@ class Archive:
         found = self._connection.execute(_GET, (job_id, principal)).fetchone()
         return None if found is None else Row(*found)
 
-    def _prepare_patiently(self, migrations: tuple[tuple[str, ...], ...], seconds: float) -> None:
-        # SQLite itself does not wait where two processes make the same new file: seen with 3.40.
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                return self._prepare(migrations)
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                    raise
-                if time.monotonic() >= deadline:
-                    raise
-            time.sleep(_RETRY_SECONDS)
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if pragma(connection, "user_version") != len(self._migrations):
+            self._migrate(connection)
 
-    def _prepare(self, migrations: tuple[tuple[str, ...], ...]) -> None:
-        # Read before it is set: to set it takes a lock that readers do not give way to.
-        if self._pragma("journal_mode") != "wal":
-            # Only has an effect before the first table is there.
-            self._pragma("auto_vacuum = FULL")
-            self._pragma("journal_mode = WAL")
-        self._pragma(f"journal_size_limit = {_LOG_BYTES}")
-        # In WAL mode this loses at most the last moments before a power cut, never the file.
-        self._pragma("synchronous = NORMAL")
-        if self._pragma("user_version") != len(migrations):
-            self._migrate(migrations)
-
-    def _migrate(self, migrations: tuple[tuple[str, ...], ...]) -> None:
-        with self._transaction():
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        with transaction(connection):
             # Again: another process may have been faster.
-            version = int(str(self._pragma("user_version")))
-            if version > len(migrations):
+            version = int(str(pragma(connection, "user_version")))
+            if version > len(self._migrations):
                 raise sqlite3.DatabaseError("it was written by a newer version of proofbox")
-            for statements in migrations[version:]:
+            for statements in self._migrations[version:]:
                 for statement in statements:
-                    self._connection.execute(statement)
-            self._pragma(f"user_version = {len(migrations)}")
-
-    def _pragma(self, text: str) -> object:
-        found = self._connection.execute(f"PRAGMA {text}").fetchone()
-        return None if found is None else found[0]
-
-    @contextmanager
-    def _transaction(self) -> Generator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            # Some errors have rolled it back already.
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise
+                    connection.execute(statement)
+            pragma(connection, f"user_version = {len(self._migrations)}")

@@ -199,7 +199,9 @@ def data_folder(settings: Settings) -> Path:
     return settings.data_dir or platformdirs.user_data_path("proofbox")
 
 
-def session_settings(settings: Settings, own: float = math.inf) -> SessionSettings:
+def session_settings(
+    settings: Settings, own: float = math.inf, *, warm: bool = True
+) -> SessionSettings:
     """What the session manager needs of the settings. `own`: sessions that one principal may have."""
     most = settings.max_sessions
     if settings.chosen_backend == "e2b":
@@ -212,7 +214,7 @@ def session_settings(settings: Settings, own: float = math.inf) -> SessionSettin
         max_sessions_per_principal=int(own) if math.isfinite(own) else None,
         queue_length=settings.queue,
         queue_wait_seconds=settings.queue_seconds,
-        warm_principal="local",
+        warm_principal="local" if warm else None,
         limits=settings.limits,
     )
 
@@ -226,12 +228,13 @@ async def open_app(
     roots: tuple[Path, ...] = (),
     quotas: Quotas | None = None,
     several: bool = False,
+    warm: bool = True,
 ) -> AsyncGenerator[App]:
     """Everything that tools stand on, for as long as the block runs. The command line uses it too.
 
     `backend` stands in for the one that the settings choose. `on_progress` hears of long work. `roots`
     are the folders that paths may name where the settings name none. `quotas` counts what principals use;
-    there are `several` if they are told apart.
+    there are `several` if they are told apart. Without `warm` nothing is made ready before it is asked for.
     """
     news = News(several=several)
 
@@ -244,7 +247,7 @@ async def open_app(
     chosen = backend or BACKENDS[settings.chosen_backend](settings, tell)
     artifacts = Artifacts()
     counted = quotas or Quotas()
-    most = session_settings(settings, counted.allowances.sessions)
+    most = session_settings(settings, counted.allowances.sessions, warm=warm)
     manager = SessionManager(chosen, most, on_end=artifacts.drop, meter=counted)
     allowed = roots if settings.roots is None else settings.roots
     # Jobs end before the sandboxes that they use.

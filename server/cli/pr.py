@@ -58,7 +58,8 @@ async def check(settings: Settings, wanted: Wanted) -> Verdict:
     request, roots = _request(wanted)
     ways = Ways(comment=wanted.comment, check=wanted.check)
     line = Line()
-    async with open_app(settings, on_progress=line.say, roots=roots) as app:
+    # A pull request has environments of its own.
+    async with open_app(settings, on_progress=line.say, roots=roots, warm=False) as app:
         report = await run(app, "local", request, lambda said: line.show(one_line(said)))
         line.end()
         _print(report, wanted)

@@ -79,7 +79,7 @@ async def serve(settings: Settings, wanted: Wanted, environment: Mapping[str, st
     secret = secret_of(wanted, environment)
     listener = listen(HttpSettings(host=wanted.host, port=wanted.port))
     with Deliveries(data_folder(settings) / "webhook.sqlite3") as deliveries:
-        async with open_app(settings) as app:
+        async with open_app(settings, warm=False) as app:
             tell = publisher(app, wanted)
             worker = Worker(
                 app, deliveries, wanted.request, tell, check=run, at_once=wanted.at_once

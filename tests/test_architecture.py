@@ -15,13 +15,21 @@ SOURCES = sorted(
 
 # The longest prefix that fits a module names its layer; a layer may import itself and these.
 LAYERS = {
-    "server.cli": {"server.app", "server", "tools", "prompts", "server.sandbox", "server.sessions"},
-    "server.app": {"server", "tools", "server.prompting", "server.sandbox", "server.sessions"},
+    "server.cli": {
+        *{"server.app", "server", "tools", "prompts"},
+        *{"server.replicas", "server.sandbox", "server.sessions"},
+    },
+    "server.testing": {"server.app", "server", "tools", "server.sandbox"},
+    "server.app": {
+        *{"server", "tools", "server.prompting"},
+        *{"server.replicas", "server.sandbox", "server.sessions"},
+    },
     "server.prompting": {"prompts"},
     "tools": {"server", "server.sandbox", "server.sessions"},
-    "server.sessions": {"server.sandbox"},
+    "server.sessions": {"server.sandbox", "server.replicas"},
+    "server.replicas": {"server", "server.sandbox"},
     "server.sandbox": set[str](),
-    "server": {"server.sandbox", "server.sessions"},
+    "server": {"server.replicas", "server.sandbox", "server.sessions"},
     "prompts": set[str](),
 }
 

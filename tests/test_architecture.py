@@ -118,6 +118,14 @@ def test_only_the_adapter_imports_the_sdk_of_e2b() -> None:
     assert users == {ROOT / "server/sandbox/e2b"}
 
 
+def test_only_the_fixtures_import_pytest() -> None:
+    """Whoever serves, or scripts the tools without a suite, need not have it."""
+    here = [path for path in SOURCES if path.parent.name != "guest"]
+    users = {path for path in here if "pytest" in absolute_imports(path)}
+
+    assert users == {ROOT / "server/testing/fixtures.py"}
+
+
 def test_the_guest_imports_little_but_the_standard_library() -> None:
     """It runs in sandboxes that have nothing else; what it shows, it imports if that is there."""
     guest = [path for path in SOURCES if path.parent == ROOT / "server/sandbox/guest"]

@@ -6,7 +6,7 @@
 the event loop sees it, and `owner` tells whether the process that ran a job is still there.
 """
 
-from .job import Job, JobNotFound, JobState, Progress, Report, State, Work
+from .job import Job, JobNotFound, JobState, JobSummary, Progress, Report, State, Work
 from .jobs import Jobs, OnProgress, run_or_job
 from .questions import Questions, Unanswered
 from .settings import JobSettings
@@ -16,6 +16,7 @@ __all__ = [
     "JobNotFound",
     "JobSettings",
     "JobState",
+    "JobSummary",
     "Jobs",
     "OnProgress",
     "Progress",

@@ -111,6 +111,34 @@ class Archive:
         )
         return self._find(job_id, principal)
 
+    def recent(
+        self,
+        principal: str,
+        is_lost: Callable[[Row], bool],
+        *,
+        offset: int,
+        limit: int,
+        head: int,
+    ) -> list[Row]:
+        """The principal's jobs, the newest first, as `get` has them, but for reports: of each only its first
+        `head` characters.
+        """
+        columns = ", ".join(
+            "substr(report, 1, ?)" if name == "report" else name for name in _COLUMNS
+        )
+        found = self._connection.execute(
+            f"SELECT {columns} FROM jobs WHERE principal = ? ORDER BY created DESC, rowid DESC"
+            " LIMIT ? OFFSET ?",
+            (head, principal, limit, offset),
+        )
+        rows = [Row(*each) for each in found.fetchall()]
+        return [
+            (self.get(row.job_id, principal, is_lost) or row)
+            if row.state == "running" and is_lost(row)
+            else row
+            for row in rows
+        ]
+
     def ask_cancel(self, job_id: str, principal: str) -> None:
         """Leave word for the process that runs the job."""
         self._connection.execute(

@@ -79,6 +79,21 @@ class JobState:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """A job in a list, without its report.
+
+    Attributes:
+        created: a reading of the wall clock.
+        verdict, said: what its report begins with; empty where it has none.
+    """
+
+    job: JobState
+    created: float
+    verdict: str = ""
+    said: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """A job of this process. Times are readings of the wall clock.

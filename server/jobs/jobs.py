@@ -14,7 +14,7 @@ import anyio.lowlevel
 from ..sandbox import SandboxBusy, SandboxUnavailable
 from ..sessions import Clock, SystemClock
 from ..sessions.clock import finishes_within
-from .job import Job, JobState, Report, Work
+from .job import Job, JobState, JobSummary, Report, Work
 from .ledger import Ledger
 from .questions import Questions
 from .settings import JobSettings
@@ -152,6 +152,12 @@ class Jobs:
             return state
         return replace(state, reason="It was told to stop, and is still cleaning up.")
 
+    async def recent(self, principal: str, offset: int = 0, limit: int = 20) -> list[JobSummary]:
+        """The principal's jobs without their reports, the newest first, from the one at `offset` on. Those that
+        nobody has been told of yet come before the first, beyond the limit.
+        """
+        return await self._ledger.recent(principal, offset, limit)
+
     def questions(self, principal: str, job_id: str) -> Questions | None:
         """What the principal's job may ask, if it is one of this process and asks anything."""
         job = self._ledger.own(principal, job_id)
@@ -213,6 +219,11 @@ class Jobs:
                 f"proofbox runs {len(running)} jobs already, and no more may. Nothing was started."
                 " Try again in a minute."
             )
+
+    @property
+    def running(self) -> int:
+        """How many run here, everybody's."""
+        return len(self._running())
 
     def _running(self) -> list[Job]:
         return [job for job in self._ledger if not job.over.is_set()]

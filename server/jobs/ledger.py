@@ -3,17 +3,23 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from .archive import Archive, Row
-from .job import Job, JobNotFound, JobState
+from .job import Job, JobNotFound, JobState, JobSummary
 from .owner import is_gone, this_process
 from .questions import Questions
 from .reports import ArchiveUnusable, Reports
 from .settings import JobSettings
 
 logger = logging.getLogger(__name__)
+
+# Enough of a report for its verdict and its reason.
+_HEAD = 4_000
+_BEGINNING = re.compile(r'\{"verdict": "(\w+)"(?:, "reason": ("(?:[^"\\]|\\.)*"))?')
 
 
 class Ledger:
@@ -69,6 +75,25 @@ class Ledger:
         if row is None:
             raise JobNotFound
         return self._state(row)
+
+    async def recent(self, principal: str, offset: int, limit: int) -> list[JobSummary]:
+        """The principal's jobs, the newest first; those that run here and that nobody has been told of yet are
+        on top. Where the archive cannot be used, those in memory.
+        """
+        mine = {job.job_id: job for job in self if job.principal == principal}
+        try:
+            rows = await self._reports.use(
+                lambda archive: archive.recent(
+                    _hashed(principal), self._is_lost, offset=offset, limit=limit, head=_HEAD
+                )
+            )
+        except ArchiveUnusable:
+            rows, fresh = [], list(mine.values())
+        else:
+            fresh = [job for job in mine.values() if not job.handed_out and job.state == "running"]
+        newest = sorted(fresh, key=lambda job: job.created, reverse=True) if not offset else []
+        live = [self._row(mine[row.job_id]) if row.job_id in mine else row for row in rows]
+        return [self._summary(row) for row in [*map(self._row, newest), *live]]
 
     async def ask_cancel(self, principal: str, job_id: str) -> None:
         """Leave word for the process that runs the job; it may have gone meanwhile.
@@ -157,6 +182,10 @@ class Ledger:
             report=job.report,
         )
 
+    def _summary(self, row: Row) -> JobSummary:
+        verdict, said = _beginning(row.report)
+        return JobSummary(self._state(replace(row, report=None)), row.created, verdict, said)
+
     def _state(self, row: Row, warning: str = "") -> JobState:
         until = self._now() if row.state == "running" else row.updated
         return JobState(
@@ -171,6 +200,14 @@ class Ledger:
             elapsed_seconds=max(0.0, until - row.created),
             warning=warning,
         )
+
+
+def _beginning(report: str | None) -> tuple[str, str]:
+    """The verdict and the reason, which every report begins with."""
+    match = _BEGINNING.match(report or "")
+    if match is None:
+        return "", ""
+    return match[1], str(json.loads(match[2])) if match[2] else ""
 
 
 def _hashed(principal: str) -> str:

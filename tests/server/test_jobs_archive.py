@@ -457,3 +457,71 @@ async def test_a_job_can_be_cancelled_from_another_process(
                 await clock.advance(0.5)
 
     assert states[0].state in {"cancelled", "running"}
+
+
+async def test_jobs_are_listed_the_newest_first(make: MakeJobs, clock: VirtualClock) -> None:
+    """With the verdict of each report and without the rest, a part at a time, nobody else's."""
+    go = anyio.Event()
+
+    async def passing(progress: Progress) -> Report:
+        return {"verdict": "failed", "reason": 'He said "\\u00e9"', "big": "x" * 10_000}
+
+    async def waiting(progress: Progress) -> Report:
+        progress.report(3, 7, "page.md")
+        await go.wait()
+        return {"verdict": "passed", "reason": "x" * 10_000}
+
+    async with make() as before:
+        first = await before.start("alice", "tests", passing)
+        await before.start("bob", "snippets", passing)
+        await before.wait("alice", first, 10)
+    async with make() as jobs:
+        second = await jobs.start("alice", "snippets", waiting)
+        secret = jobs.begin("alice", "bench", waiting)
+        await anyio.wait_all_tasks_blocked()
+        listed = await jobs.recent("alice")
+        older = await jobs.recent("alice", 1, 5)
+        go.set()
+        await jobs.wait("alice", second, 10)
+        (ended,) = await jobs.recent("alice", 0, 1)
+        await jobs.discard(secret)
+
+    assert [(one.job.kind, one.job.state, one.verdict) for one in listed] == [
+        ("bench", "running", ""),
+        ("snippets", "running", ""),
+        ("tests", "finished", "failed"),
+    ]
+    assert (listed[1].job.done, listed[1].job.total, listed[1].job.message) == (3, 7, "page.md")
+    assert (listed[2].said, listed[2].job.report) == ('He said "\\u00e9"', None)
+    assert [one.job.job_id for one in older] == [first]
+    assert (ended.job.state, ended.verdict) == ("finished", "passed")
+    assert listed[0].created >= listed[1].created >= listed[2].created > 0
+
+
+async def test_where_there_is_no_archive_the_jobs_in_memory_are_listed(
+    make: MakeJobs, tmp_path: Path
+) -> None:
+    """A file that cannot be used takes no job away."""
+    (tmp_path / "file").write_text("")
+
+    async def done(progress: Progress) -> Report:
+        return {"verdict": "passed", "reason": "Yes."}
+
+    async with make(tmp_path / "file" / "jobs.sqlite3") as jobs:
+        job_id = await jobs.start("alice", "tests", done)
+        await jobs.wait("alice", job_id, 10)
+        (listed,) = await jobs.recent("alice")
+
+    assert (listed.job.job_id, listed.verdict, listed.said) == (job_id, "passed", "Yes.")
+
+
+async def test_a_job_of_a_process_that_has_gone_is_listed_as_interrupted(path: Path) -> None:
+    """As it is when it is asked for."""
+    archive = Archive(path, busy_seconds=1)
+    with closing(archive):
+        row = Row("id", "who", "tests", "running", 0, None, "", "", 0, 1.0, 2.0, "", 1, "", None)
+        archive.put([row])
+
+        (listed,) = archive.recent("who", lambda row: True, offset=0, limit=5, head=10)
+
+    assert listed.state == "interrupted"

@@ -1,13 +1,12 @@
 """The local backend: which session goes into which jail.
 
 A jail serves one owner and one environment. It is started for the first session that needs it and kept for the
-next ones; of jails without sessions only the last few are kept.
+next ones (`jails`).
 """
 
 import logging
 import os
 import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +21,12 @@ from ..errors import ProofboxError, SandboxUnavailable
 from . import DEFAULT_PACKAGES, cgroups, environments, host, interpreters, limits
 from .environments import Environment
 from .jail import Jail
+from .jails import Jails, Key
 from .programs import Place, ProgramsOnly
 from .sandbox import LocalSandbox
 
 logger = logging.getLogger(__name__)
 
-_IDLE_JAILS_KEPT = 2
 # What makes plots readable as data; there is none for Python 3.9.
 _NEEDS_NEWER = {"e2b-charts"}
 _SESSION_PRELOAD = (
@@ -37,8 +36,6 @@ _SESSION_PRELOAD = (
     "matplotlib_inline.backend_inline",
     "e2b_charts",
 )
-
-_Key = tuple[object, ...]
 
 
 class LocalBackend:
@@ -63,10 +60,8 @@ class LocalBackend:
         self._cache_dir = cache_dir
         self._on_progress = on_progress
         self._node = host.find_node()
-        self._jails: OrderedDict[_Key, Jail] = OrderedDict()
-        self._starting: dict[_Key, anyio.Lock] = {}
+        self._jails: Jails[Jail] = Jails()
         self._open: dict[str, LocalSandbox | ProgramsOnly] = {}
-        self._closed = False
         self._tidied = False
         self._count = 0
 
@@ -78,7 +73,7 @@ class LocalBackend:
         try:
             environment = await self._environment(request)
             if request.shared:
-                await self._jail(environment, request, None)
+                self._jails.leave(await self._jail(environment, request, None))
         except ProofboxError as error:
             # Whoever needs the sandbox is told.
             logger.info("Could not warm up the local sandbox: %s", error)
@@ -94,16 +89,17 @@ class LocalBackend:
                 return await self._open_in(jail, environment, request, alone)
             except SandboxUnavailable:
                 # It may have died of old age or of its sessions between two uses.
-                await self._discard(jail)
+                await self._jails.discard(jail)
                 if last or not jail.worked:
                     raise
         raise AssertionError
 
     def limits_held(self) -> Mapping[str, str]:
-        jails = [jail for jail in self._jails.values() if jail.alive]
+        jails = [jail for jail in self._jails if jail.alive]
         return limits.held_by([jail.cgroup for jail in jails])
 
     async def sweep(self) -> int:
+        self._jails.close_unused()
         await anyio.to_thread.run_sync(self._tidy)
         return 0
 
@@ -117,14 +113,10 @@ class LocalBackend:
             shutil.rmtree(self._cache_dir / "supervisor" / name, ignore_errors=True)
 
     async def close(self) -> None:
-        self._closed = True
+        self._jails.shut()
         for sandbox in list(self._open.values()):
             await sandbox.close()
-        jails = list(self._jails.values())
-        self._jails.clear()
-        async with anyio.create_task_group() as closing:
-            for jail in jails:
-                closing.start_soon(jail.close)
+        await self._jails.close()
 
     async def _environment(self, request: SandboxRequest) -> Environment:
         host.find_bwrap()  # without it, building an environment would be a waste
@@ -150,28 +142,17 @@ class LocalBackend:
         *,
         programs: bool = False,
     ) -> Jail:
-        """The jail for a request, started if there is none; most recently used last.
+        """The jail for a request, started if there is none; whoever gets it must leave it.
 
         `alone` stands for the one sandbox that may use it, None where the owner's others may too.
         Programs have one of their own: a process without IPython, numpy and pandas in it forks five
         times as fast.
         """
         preload = request.preload if programs else _SESSION_PRELOAD
-        key: _Key = (request.owner, environment.path, request.limits, programs, preload, alone)
-        lock = self._starting.setdefault(key, anyio.Lock())
-        async with lock:
-            jail = self._jails.get(key)
-            if jail is not None and not jail.alive:
-                await self._discard(jail)
-                jail = None
-            if jail is None:
-                if self._closed:
-                    raise SandboxUnavailable("The server is closing.")
-                jail = await self._start(environment, request, preload, shell=not programs)
-                self._jails[key] = jail
-            self._jails.move_to_end(key)
-        await self._close_idle(keep=key)
-        return jail
+        key: Key = (request.owner, environment.path, request.limits, programs, preload, alone)
+        return await self._jails.take(
+            key, lambda: self._start(environment, request, preload, shell=not programs)
+        )
 
     async def _start(
         self,
@@ -197,14 +178,13 @@ class LocalBackend:
     async def _open_in(
         self, jail: Jail, environment: Environment, request: SandboxRequest, alone: object | None
     ) -> LocalSandbox:
-        jail.sessions += 1
         try:
             connection, first = await jail.open()
             if first["t"] != "ready":
                 connection.abort()
                 raise await self._failure(jail, first)
         except BaseException:
-            jail.sessions -= 1
+            self._jails.leave(jail)
             raise
         jail.worked = True
         place = self._place(environment, request, alone, [jail])
@@ -243,13 +223,14 @@ class LocalBackend:
         return Place(
             name=name,
             python=environment.python,
-            open_program=self._opener(environment, request, alone, used),
+            open_program=self._opener(name, environment, request, alone, used),
             on_close=closed,
             ran_out_of_memory=lambda: any(jail.take_oom_kill() for jail in used[of_session:]),
         )
 
     def _opener(
         self,
+        name: str,
         environment: Environment,
         request: SandboxRequest,
         alone: object | None,
@@ -259,9 +240,12 @@ class LocalBackend:
 
         async def open_program() -> tuple[Connection, dict[str, Any]]:
             jail = await self._jail(environment, request, alone, programs=True)
-            if jail not in used:
+            if jail in used or name not in self._open:
+                self._jails.leave(jail)
+            else:
                 used.append(jail)
-                jail.sessions += 1
+            if name not in self._open:
+                raise SandboxUnavailable("The sandbox was closed.")
             connection, first = await jail.open_program()
             if first["t"] != "ready" and not jail.worked:
                 connection.abort()
@@ -273,11 +257,9 @@ class LocalBackend:
 
     async def _leave(self, used: Sequence[Jail], alone: object | None) -> None:
         for each in used:
-            each.sessions -= 1
             if alone is not None:
-                await self._discard(each)
-        if alone is not None:
-            self._starting = {k: v for k, v in self._starting.items() if alone not in k}
+                await self._jails.discard(each)
+            self._jails.leave(each)
 
     async def _failure(self, jail: Jail, first: dict[str, object]) -> ProofboxError:
         if first["t"] == "failed":
@@ -286,15 +268,3 @@ class LocalBackend:
         words = await jail.last_words()
         logger.error("A jail ended at its start: %s", words)
         return host.explain(words)
-
-    async def _discard(self, jail: Jail) -> None:
-        self._jails = OrderedDict(
-            (k, other) for k, other in self._jails.items() if other is not jail
-        )
-        with anyio.CancelScope(shield=True):
-            await jail.close()
-
-    async def _close_idle(self, *, keep: _Key) -> None:
-        idle = [k for k, jail in self._jails.items() if jail.sessions == 0 and k != keep]
-        for key in idle[: max(0, len(idle) - _IDLE_JAILS_KEPT)]:
-            await self._discard(self._jails[key])

@@ -32,13 +32,15 @@ _NOBODY = 65534
 class Jail:
     """A supervisor in a bubblewrap jail. Made by `start`, ended by `close`; it dies with this process.
 
-    `sessions` counts what is open in it; `worked` is whether one ever was.
+    `sessions` counts who is in it or about to be, `idle_since` is when the last one left; `worked` is whether one
+    was ever open.
     """
 
     def __init__(
         self, process: asyncio.subprocess.Process, control: socket.socket, cgroup: Cgroup | None
     ) -> None:
         self.sessions = 0
+        self.idle_since = 0.0
         self.worked = False
         self.cgroup = cgroup
         self._process = process

@@ -10,6 +10,7 @@ from fakes import FakeBackend
 from mcp import Client
 
 from proofbox.server.app import create_server
+from proofbox.server.cli.hosts.table import HOSTS
 from proofbox.server.settings import OPTIONS, Settings
 from proofbox.tools._report import Report
 
@@ -61,13 +62,24 @@ def test_every_configuration_is_json() -> None:
         assert "/path/to/proofbox/.venv/bin/proofbox" in json.dumps(json.loads(block))
 
 
+def test_the_configuration_of_each_host_is_what_install_writes() -> None:
+    """By hand comes to the same."""
+    shown = re.findall(r"^([A-Z][\w ]+) \(`.*\n\n```(?:json|toml)\n([^`]*)", README, re.MULTILINE)
+
+    assert [title for title, _ in shown] == [host.title for host in HOSTS.values()]
+    for (_, block), host in zip(shown, HOSTS.values(), strict=True):
+        names = ("E2B_API_KEY",) if "E2B_API_KEY" in block else ()
+        entry = host.entry("/path/to/proofbox/.venv/bin/proofbox", (), names, {})
+        assert host.format.entry(block) == host.format.entry(host.format.with_entry("", entry))
+        assert host.format.others(block) == {}
+
+
 def test_every_command_it_names_exists() -> None:
     """A subcommand that was renamed would be found here."""
     from proofbox.server.cli.commands import cli
 
-    named = set(
-        re.findall(r"\bproofbox (run|doctor|demo|serve|snippets|tests|bench|pr|webhook)\b", README)
-    )
+    names = "run|doctor|demo|serve|snippets|tests|bench|pr|webhook|install|uninstall|token"
+    named = set(re.findall(rf"\bproofbox ({names})\b", README))
     assert {"run", "doctor", "demo", "snippets"} <= named <= set(cli.commands)
 
 

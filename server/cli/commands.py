@@ -21,6 +21,7 @@ from ..settings import OPTIONS, Settings, read_settings
 from ..values import Option
 from .bench_flags import bench_flags
 from .ending import EXIT_CODES, PASSED, exit_code
+from .install_flags import install_flags, uninstall_flags
 from .pr_flags import pr_flags
 from .snippets_flags import snippets_flags
 from .tests_flags import tests_flags
@@ -264,6 +265,34 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 
 
 @cli.command()
+@install_flags
+@with_settings
+def install(settings: Settings, **given: Any) -> int:
+    """Add proofbox to the configuration of HOST: the change is shown, and written if you agree.
+
+    A copy of the file is kept beside it. Settings that are given as flags are written down for the host. Exit
+    code 0: done, or nothing to do. 1: you did not agree. 2: the file cannot be edited, or nobody can be asked.
+    """
+    from .install import Wanted
+    from .install import install as write
+
+    del settings
+    return write(Wanted(arguments=_given_settings(), **given))
+
+
+@cli.command()
+@uninstall_flags
+@with_settings
+def uninstall(settings: Settings, **given: Any) -> int:
+    """Take proofbox out of the configuration of HOST, which is then what it was before, to the byte."""
+    from .install import Wanted
+    from .install import install as write
+
+    del settings
+    return write(Wanted(remove=True, **given))
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the exchange as JSON.")
 @with_settings
 def demo(settings: Settings, *, as_json: bool) -> int:
@@ -274,15 +303,20 @@ def demo(settings: Settings, *, as_json: bool) -> int:
     """
     from .demo import show
 
+    del settings
+    given = list(_given_settings())
+    return _in_event_loop(lambda: show(given, as_json=as_json))
+
+
+def _given_settings() -> tuple[str, ...]:
+    """The settings that came as flags, as another proofbox takes them."""
     flags: dict[str, str] = click.get_current_context().obj
-    given = [
+    return tuple(
         word
         for option in OPTIONS
         if option.name in flags
         for word in (option.flag, flags[option.name])
-    ]
-    del settings
-    return _in_event_loop(lambda: show(given, as_json=as_json))
+    )
 
 
 def _serve_stdio(settings: Settings) -> int:

@@ -1,0 +1,1 @@
+"""The configuration of hosts: where it is, what proofbox is called there, and edits that leave the rest as it is."""

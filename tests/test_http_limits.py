@@ -7,9 +7,10 @@ import anyio
 import httpx2
 import pytest
 from fakes import FakeBackend, VirtualClock, settle
-from http_service import ERAS, Era, facts, serving, texts, token_file
+from http_service import ERAS, Era, Served, facts, post, serving, texts, token_file
 from mcp import Client, MCPError
 
+from proofbox.server.http import service as http_service_module
 from proofbox.server.http.service import HttpService
 from proofbox.server.http.settings import HttpSettings
 from proofbox.server.settings import Settings
@@ -184,3 +185,60 @@ async def test_who_is_alone_with_a_service_is_not_limited(backend: FakeBackend) 
 
     assert 'proofbox_calls_total{tool="execute_code",verdict="passed"} 20' in page
     assert "proofbox_refused_by_limit_calls_total 0" in page
+
+
+HELLO = """{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
+"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}}"""
+
+
+async def opened(served: Served, token: str) -> httpx2.Response:
+    """A connection of the handshake era that is opened and left alone."""
+    return await post(served, HELLO, token=token)
+
+
+async def is_open(served: Served, token: str, hello: httpx2.Response) -> bool:
+    """Whether a connection still is; that is a use of it."""
+    ping = '{"jsonrpc": "2.0", "id": 2, "method": "ping"}'
+    headers = {"Mcp-Session-Id": hello.headers["mcp-session-id"]}
+    return (await post(served, ping, token=token, headers=headers)).status_code == 200
+
+
+async def test_connections_that_were_left_make_room_for_those_of_the_same_principal(
+    backend: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that was not used for longest goes; nobody takes up the room of others; ones in use stay."""
+    monkeypatch.setattr(http_service_module, "MOST", 3)
+    path, (alice, bob) = token_file(tmp_path, "alice", "bob")
+    with anyio.fail_after(60):
+        async with serving(backend, HttpSettings(port=0, token_file=path)) as served:
+            others = await opened(served, bob)
+            left = [await opened(served, alice) for _ in range(3)]
+            used = await is_open(served, alice, left[0])
+            left.append(await opened(served, alice))
+            after = [await is_open(served, alice, one) for one in left]
+            foreign = await is_open(served, alice, others)
+            hold = anyio.Event()
+            backend.on_create = lambda sandbox: setattr(backend.created[-1], "hold_calls", hold)
+            async with (
+                served.client(alice, "legacy") as first,
+                served.client(alice, "legacy") as second,
+                served.client(alice, "legacy") as third,
+                anyio.create_task_group() as running,
+            ):
+                for client in (first, second, third):
+                    running.start_soon(run, client)
+                assert served.service.running is not None
+                while served.service.running.quotas.running("alice:") < 3:
+                    await settle()
+                full = await opened(served, alice)
+                bobs = await is_open(served, bob, others)
+                hold.set()
+            again = await opened(served, alice)
+
+    assert used
+    assert after == [True, False, True, True]
+    assert not foreign
+    assert full.status_code == 503
+    assert "3 connections of yours are in use" in full.text
+    assert bobs
+    assert again.status_code == 200

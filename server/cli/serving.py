@@ -26,7 +26,8 @@ async def serve_http(settings: Settings, http: HttpSettings, as_json: bool) -> N
     url = f"http://{host}:{address[1]}{PATH}"
     click.echo(json.dumps({"url": url}) if as_json else f"proofbox serves {url}", err=not as_json)
     server = create_server(settings, hosting=service.hosting)
-    await service.runner(await service.app(server)).serve(sockets=[listener])
+    app = await service.app(server, idle_seconds=settings.idle_seconds)
+    await service.runner(app).serve(sockets=[listener])
 
 
 def make_token(

@@ -1,6 +1,6 @@
 """What an operator's machines ask: is it alive, is it ready, how much does it do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -24,6 +24,7 @@ class Operations:
     metrics: Metrics
     audit: Audit
     readiness: Readiness
+    connections: Sized
     running: Callable[[], Running | None]
 
     def routes(self) -> list[Route]:
@@ -66,6 +67,8 @@ class Operations:
             "sessions_in_use": now.in_use,
             "sessions_most": now.max_sessions,
             "calls_waiting_for_a_session": now.waiting,
+            "jobs_running": running.jobs.running,
+            "connections": len(self.connections),
         }
         quotas = running.quotas
         counters = {

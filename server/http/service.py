@@ -14,6 +14,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from ..principal import principal
 from ..quotas.quotas import Quotas
 from ..quotas.usage import UsageFile
 from ..sessions import Clock, SystemClock
@@ -22,6 +23,7 @@ from .access import Access
 from .audit import Audit
 from .bodies import MAX_BYTES, BodyLimits
 from .calls import Calls, Ledger
+from .connections import MOST, Connections
 from .guard import Guard, Names
 from .hosting import Hosting, Running
 from .metrics import Metrics
@@ -60,23 +62,35 @@ class HttpService:
         self.metrics = Metrics()
         self.audit = Audit(settings.audit_file)
 
-    async def app(self, server: MCPServer[Any], routes: Sequence[BaseRoute] = ()) -> ASGIApp:
-        """The ASGI application of a server, with more `routes` than those of MCP and of operations."""
+    async def app(
+        self,
+        server: MCPServer[Any],
+        routes: Sequence[BaseRoute] = (),
+        *,
+        idle_seconds: float = 900.0,
+    ) -> ASGIApp:
+        """The ASGI application of a server, with more `routes` than those of MCP and of operations. A
+        connection of the handshake era that nobody uses for `idle_seconds` is closed.
+        """
         # Below this, the SDK quotes what callers sent.
         logging.getLogger("mcp").setLevel(logging.WARNING)
         await self._watch(server)
         app = server.streamable_http_app(
             streamable_http_path=PATH,
             max_request_body_size=MAX_BYTES,
+            session_idle_timeout=idle_seconds,
             # The guard does it, for every route and not for this one only.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
         # Behind the authentication, so that nobody unknown has their body read.
         manager = server.session_manager
-        manager.asgi_app = BodyLimits(manager.asgi_app)  # pyright: ignore[reportAttributeAccessIssue] - it is any ASGI application
+        connections = Connections(
+            manager.asgi_app, principal, self._clock, idle_seconds=idle_seconds, most=MOST
+        )
+        manager.asgi_app = BodyLimits(connections)  # pyright: ignore[reportAttributeAccessIssue] - it is any ASGI application
         # Behind something that does TLS, a redirection would have clients send their tokens without it.
         app.router.redirect_slashes = False
-        app.routes.extend([*self._operations().routes(), *routes])
+        app.routes.extend([*self._operations(connections).routes(), *routes])
         return Guard(app, self._names(), self.metrics.count_status)
 
     def runner(self, app: ASGIApp) -> uvicorn.Server:
@@ -106,10 +120,12 @@ class HttpService:
         if running is None:
             self.audit.close()
 
-    def _operations(self) -> Operations:
+    def _operations(self, connections: Connections) -> Operations:
         access = self.hosting.access
         readiness = Readiness(access, self._clock)
-        return Operations(access, self.metrics, self.audit, readiness, lambda: self.running)
+        return Operations(
+            access, self.metrics, self.audit, readiness, connections, lambda: self.running
+        )
 
     async def _watch(self, server: MCPServer[Any]) -> None:
         tools = {tool.name for tool in await server.list_tools()}

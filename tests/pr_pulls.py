@@ -1,10 +1,17 @@
-"""Pull requests made of two dictionaries of files, without git."""
+"""Pull requests made of two dictionaries of files, without git, and what is known of them before anything runs."""
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from typing import Any
 
+from proofbox.server.sandbox import ProgramRunner
+from proofbox.tools.check_pr.environment.environment import Environment
+from proofbox.tools.check_pr.environment.side import Side
+from proofbox.tools.check_pr.evidence.ground import Ground, ground_of
 from proofbox.tools.check_pr.pull.pull import Change, Pull, Tree
+from proofbox.tools.check_pr.request import PrRequest
 
 WHEN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -28,6 +35,18 @@ def pull_of(base: Files, head: Files, name: str = "main...feature") -> Pull:
     after = laid_over(before, head)
     changes = tuple(_changes(before, after))
     return Pull(name, Tree("b" * 40, WHEN, before), Tree("c" * 40, WHEN, after), changes=changes)
+
+
+def opened() -> AbstractAsyncContextManager[ProgramRunner]:
+    """Nothing is run here."""
+    raise AssertionError
+
+
+def ground(base: Files, head: Files, **wanted: Any) -> Ground:
+    """What is known before anything runs."""
+    pull = pull_of(base, head)
+    sides = [Side(tree, Environment(), opened) for tree in (pull.base, pull.head)]
+    return ground_of(pull, sides[0], sides[1], PrRequest("r", **wanted))
 
 
 def _changes(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterator[Change]:

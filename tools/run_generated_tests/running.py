@@ -39,7 +39,8 @@ class Plan:
     """One run in a process of its own.
 
     Attributes:
-        ids: the tests to run, in this order; None for all.
+        ids: the tests to run, in this order; None for all. `but`: those that are not, as `file::function`,
+            whatever their parameters.
         order: of all tests; `seed` is for `shuffled`.
         hash_seed, timezone: what is different from run to run without any right to matter.
         count_assertions: count assert statements that hold; costs a little for each.
@@ -50,6 +51,7 @@ class Plan:
     """
 
     ids: tuple[str, ...] | None = None
+    but: frozenset[str] = frozenset()
     order: Order = "natural"
     seed: int = 0
     hash_seed: int = 0
@@ -160,6 +162,7 @@ class _Prepared:
             "path": [f"{ROOT}/{root}".rstrip("/") for root in project.roots],
             "arguments": arguments(project, plan),
             "ids": plan.ids,
+            "but": sorted(plan.but),
             "order": plan.order,
             "seed": plan.seed,
             "probes": [asdict(probe) for probe in self._probes],

@@ -225,11 +225,11 @@ EXIT = text("""
         assert callable(leave)
     """)
 PICK = text("""
-    # What shop picks is a random choice, as it were.
     from shop import other_pick, pick
 
 
     def test_pick():
+        # What shop picks is a random choice, as it were.
         assert pick()
 
 

@@ -1,18 +1,12 @@
 """Which tests a change concerns, what a tree consists of, and what is suspected of files: nothing is run."""
 
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from pr_pulls import Files, pull_of
+from pr_pulls import Files, ground, pull_of
 
-from proofbox.server.sandbox import ProgramRunner
-from proofbox.tools.check_pr.environment.environment import Environment
-from proofbox.tools.check_pr.environment.side import Side
-from proofbox.tools.check_pr.evidence.ground import Ground, ground_of
 from proofbox.tools.check_pr.evidence.strength import strengths
 from proofbox.tools.check_pr.evidence.suspects import of_files
-from proofbox.tools.check_pr.request import PrRequest
 
 SMALL = {f"tests/test_other_{number}.py": "import pkg.far\n" for number in range(20)}
 BASE = {
@@ -33,18 +27,6 @@ BASE = {
     "tests/test_cases.py": "PATH = 'data/cases.json'\n",
     **SMALL,
 }
-
-
-def opened() -> AbstractAsyncContextManager[ProgramRunner]:
-    """Nothing is run here."""
-    raise AssertionError
-
-
-def ground(base: Files, head: Files, **wanted: Any) -> Ground:
-    """What is known before anything runs."""
-    pull = pull_of(base, head)
-    sides = [Side(tree, Environment(), opened) for tree in (pull.base, pull.head)]
-    return ground_of(pull, sides[0], sides[1], PrRequest("r", **wanted))
 
 
 def chosen(head: Files, **wanted: Any) -> set[str]:

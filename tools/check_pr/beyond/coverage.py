@@ -15,6 +15,7 @@ from ...run_generated_tests.worth import plan, read
 from ..environment.side import Side
 from ..evidence.evidence import Evidence
 from ..evidence.ground import narrowed, search_path
+from ..evidence.statements import statements
 from ..evidence.trees import as_it_is, text, view_of
 from ..pull.pull import Pull
 from ..request import PrRequest
@@ -183,27 +184,10 @@ def _statements(module: Module, source: str, added: Iterable[int]) -> Iterator[_
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     numbers = set(added)
-    spans = [span for span in _spans(tree) if not numbers.isdisjoint(span)]
+    spans = [span for _, span in statements(tree) if not numbers.isdisjoint(span)]
     if spans:
         lines = frozenset(line for span in spans for line in span)
         yield _Changed(module, frozenset(span.start for span in spans), lines)
-
-
-def _spans(tree: ast.Module) -> Iterator[range]:
-    """The own lines of every statement, without those of the statements inside it."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.stmt) or _says_nothing(node):
-            continue
-        body: list[ast.stmt] = getattr(node, "body", [])
-        last = (node.end_lineno or node.lineno) if not body else body[0].lineno - 1
-        yield range(node.lineno, max(node.lineno, last) + 1)
-
-
-def _says_nothing(node: ast.stmt) -> bool:
-    """Docstrings and declarations: no line of them is ever run."""
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant)
-    return isinstance(node, ast.Global | ast.Nonlocal)
 
 
 def _of_file(one: _Changed, measured: Iterable[Coverage]) -> ChangedLines:

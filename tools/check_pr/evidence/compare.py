@@ -20,12 +20,13 @@ from ..environment.side import Side
 from ..pull.pull import Pull
 from ..request import PrRequest
 from ..words import Kind
+from .chance import by_chance, times_by_chance
 from .evidence import Evidence, Suspect, TestEvidence
 from .ground import Ground, ground_of, narrowed
 from .harness import with_own_harness
 from .importing import broken_imports
 from .kinds import BAD, GOOD
-from .reruns import Again, Wanted, Where, by_chance, run_again, times_by_chance
+from .reruns import Again, Wanted, Where, run_again
 from .runs import Told, carry_out
 from .suspects import of_files, of_harness, of_tests
 from .table import Ran, Table, ordered
@@ -99,20 +100,32 @@ class _Comparison:
         async def base() -> None:
             self._ran.base = await self._run(trees.base, selection.base, self._at_base)
             files = selection.changed_head
-            self._ran.base_with_head = await self._run(trees.base_with_head, files, self._at_base)
+            self._ran.base_with_head = await self._run(
+                trees.base_with_head, files, self._at_base, but=selection.same
+            )
 
         async def head() -> None:
             self._ran.head = await self._run(trees.head, selection.head, self._at_head)
             files = selection.changed_base
-            self._ran.head_with_base = await self._run(trees.head_with_base, files, self._at_head)
+            self._ran.head_with_base = await self._run(
+                trees.head_with_base, files, self._at_head, but=selection.same
+            )
 
         self._tell(f"Running tests at base and at head: {selection.said}")
         async with anyio.create_task_group() as group:
             group.start_soon(base)
             group.start_soon(head)
 
-    async def _run(self, project: Project, tests: Sequence[str], opened: OpenSandbox) -> Told:
-        return await carry_out(narrowed(project, tests), self._ground.plan(project), opened)
+    async def _run(
+        self,
+        project: Project,
+        tests: Sequence[str],
+        opened: OpenSandbox,
+        *,
+        but: frozenset[str] = frozenset(),
+    ) -> Told:
+        plan = replace(self._ground.plan(project), but=but)
+        return await carry_out(narrowed(project, tests), plan, opened)
 
     async def _rigged(self) -> list[str]:
         """Whether head's outcomes cannot be believed where base's can; seen twice, it is the change's doing."""
@@ -179,7 +192,7 @@ class _Comparison:
         if times < 1:
             return table
         tests = [table.test(name) for name in table.names]
-        chancy = set(by_chance(self._ground, self._ran.head, table.names))
+        chancy = by_chance(self._ground, self._ran.head, table.names)
         often = times_by_chance(self._ran.head, chancy, times)
         wanted_times = {
             test.id: max(times, often) if test.id in chancy else times

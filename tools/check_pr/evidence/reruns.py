@@ -1,13 +1,13 @@
 """Tests whose outcome decides something are run again, on both sides, before it is called.
 
-Each rerun is a fresh process with another hash seed and time zone: the first with the whole file of the test, as
-it was seen first; then without the other tests; then each alone, where there are few. What comes out differently
-on one side is flaky. A test that passed in the first runs of both sides is run again only where its file or a changed
-line reads what chance decides (random numbers, clocks, threads): more often than others where that costs little, and
-not at all where it takes minutes.
+Each rerun is a fresh process with another hash seed and time zone, and without the tests of which nothing is asked:
+in their order, in the reverse, so that each of them is seen before and after every other, and in their order again.
+Where there is time for one only, it is with the whole files, as the tests were seen first. What comes out differently on
+one side is flaky. A test that passed in the first runs of both sides is run again only where it reads what chance
+decides (`chance`), and not at all where that takes minutes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -16,24 +16,18 @@ import anyio
 from ....server.programs import OpenSandbox
 from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.project import Project
-from ...run_generated_tests.repeats import draws_on_chance, variation
+from ...run_generated_tests.repeats import variation
 from ...run_generated_tests.running import Plan
 from .ground import Ground, narrowed
 from .kinds import BAD, GOOD
 from .runs import Told, carry_out_all
-from .trees import text
 
 Where = Literal["base", "base_with_head", "head", "head_with_base"]
 """Code of one side with the tests of one side, as `TestEvidence` names them."""
 
 _GONE: Outcome = "not_run"
-_FEW = 4
 _MOST_SECONDS = 60.0
 _FILE_SECONDS = 20.0
-# A test that fails every other time is missed in one of a hundred cases.
-_OFTEN = 6
-_LITTLE_SECONDS = 1.0
-_SOME_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,67 +105,24 @@ def _of_others(one: Wanted, plan: Plan, times: Mapping[str, int]) -> list[tuple[
         if name.partition("::")[0] in files
     )
     broken = any(one.told.outcome(name) in {"timed_out", "ended"} for name in one.told.results)
-    found: list[tuple[Project, Plan]] = []
-    for number in range(1, max(times.values()) + 1):
-        names = tuple(name for name, count in times.items() if count >= number)
-        if number == 1 and around < _FILE_SECONDS and not broken:
-            varied = replace(variation(plan, number), order="natural", count_assertions=False)
-            found.append((narrowed(one.project, files), varied))
-        elif number == 3 and len(names) <= _FEW:
-            found += [_job(one.project, plan, (name,), number) for name in names]
-        else:
-            found.append(_job(one.project, plan, names, number))
-    return found
+    if max(times.values()) == 1 and around < _FILE_SECONDS and not broken:
+        varied = replace(variation(plan, 1), order="natural", count_assertions=False)
+        return [(narrowed(one.project, files), varied)]
+    return [
+        _job(
+            one.project,
+            plan,
+            tuple(name for name, count in times.items() if count >= number),
+            number,
+        )
+        for number in range(1, max(times.values()) + 1)
+    ]
 
 
 def _job(project: Project, plan: Plan, names: tuple[str, ...], number: int) -> tuple[Project, Plan]:
-    varied = replace(variation(plan, number), order="natural", count_assertions=False, ids=names)
+    order = "reversed" if number == 2 else "natural"
+    varied = replace(variation(plan, number), order=order, count_assertions=False, ids=names)
     return narrowed(project, {name.partition("::")[0] for name in names}), varied
-
-
-def by_chance(ground: Ground, told: Told, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the tests whose file, or a changed line of the code, reads what chance decides."""
-    if _change_draws_on_chance(ground):
-        return tuple(names)
-    files = {name: name.partition("::")[0] for name in names}
-    both = (ground.base.files, ground.head.files)
-    chancy = {
-        path
-        for path in set(files.values())
-        if any(path in each and draws_on_chance(text(each[path])) for each in both)
-    }
-    return tuple(
-        name
-        for name, file in files.items()
-        if file in chancy or (name in told.results and "random" in told.results[name].left)
-    )
-
-
-def _change_draws_on_chance(ground: Ground) -> bool:
-    sources = {module.path for view in (ground.base, ground.head) for module in view.sources}
-    for change in ground.pull.changes:
-        sides = (
-            (ground.base.files, change.old_path, change.removed),
-            (ground.head.files, change.path, change.added),
-        )
-        for files, path, numbers in sides:
-            if path in sources and path in files:
-                lines = text(files[path]).splitlines()
-                if draws_on_chance(
-                    "\n".join(lines[one - 1] for one in numbers if one <= len(lines))
-                ):
-                    return True
-    return False
-
-
-def times_by_chance(told: Told, names: Iterable[str], times: int) -> int:
-    """How often to run tests again that may depend on chance. What it costs to start a process is left out,
-    so that a busy machine comes to the same result as one that is not.
-    """
-    spent = sum(told.results[name].seconds for name in names if name in told.results)
-    if spent <= _LITTLE_SECONDS:
-        return max(times, _OFTEN)
-    return times if spent <= _SOME_SECONDS else int(spent <= _MOST_SECONDS)
 
 
 def disagree(first: Outcome | None, reruns: Sequence[Outcome]) -> bool:

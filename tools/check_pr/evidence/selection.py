@@ -3,11 +3,12 @@
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..pull.pull import Change, Pull
 from ..request import PrRequest
 from .imports import Importers, Parsed, mentions
+from .same import same_tests
 from .trees import View, configuration_differs
 
 _FEW_FILES = 12
@@ -28,7 +29,8 @@ class Selection:
     """The test files of each side to run.
 
     `changed_base` and `changed_head` are those of them whose tests are not the same on both sides: the
-    file itself was changed, or what only tests need. `said`: which they are and why.
+    file itself was changed, or what only tests need. `same` are the tests in these that are the same all the
+    same, as `file::function`. `said`: which they are and why.
     """
 
     base: tuple[str, ...]
@@ -36,12 +38,21 @@ class Selection:
     changed_base: tuple[str, ...]
     changed_head: tuple[str, ...]
     said: str
+    same: frozenset[str] = frozenset()
 
 
 def choose(pull: Pull, base: View, head: View, request: PrRequest) -> Selection:
     """The tests that a pull request concerns, or all."""
     parsed = Parsed()
     sides = (_Side(base, parsed), _Side(head, parsed))
+    chosen = _chosen(pull, base, head, request, sides)
+    same = same_tests(pull, base, head, (sides[0].affected, sides[1].affected))
+    return replace(chosen, same=same)
+
+
+def _chosen(
+    pull: Pull, base: View, head: View, request: PrRequest, sides: tuple["_Side", "_Side"]
+) -> Selection:
     other = [change for change in pull.changes if not _only_moved(change, base, head)]
     changed = (sides[0].affected(_of_side(other, 0)), sides[1].affected(_of_side(other, 1)))
     if request.only:

@@ -62,7 +62,8 @@ class Recorder:
         """All is collected: choose, order, and say what will run."""
         items = session.items
         self._say("found", items=[_described(item) for item in items])
-        items[:] = _ordered(_chosen(items, self._config["ids"]), self._config)
+        wanted = _chosen(items, self._config["ids"], frozenset(self._config["but"]))
+        items[:] = _ordered(wanted, self._config)
         self._probes = probes.insert(items, self._config["probes"])
         self._say("collected", ids=[item.nodeid for item in items])
 
@@ -164,9 +165,11 @@ def _described(item: pytest.Item) -> dict[str, Any]:
     }
 
 
-def _chosen(items: list[pytest.Item], ids: list[str] | None) -> list[pytest.Item]:
+def _chosen(
+    items: list[pytest.Item], ids: list[str] | None, but: frozenset[str]
+) -> list[pytest.Item]:
     if ids is None:
-        return list(items)
+        return [item for item in items if item.nodeid.partition("[")[0] not in but]
     by_id = {item.nodeid: item for item in items}
     return [by_id[name] for name in ids if name in by_id]
 

@@ -4,7 +4,7 @@
         stub.behave("429", "529")          # what the next questions meet; after that they are answered
         client = AsyncAnthropic(base_url=stub.url, api_key=stub.key)
 
-`asked` has every question that came in, answered or not.
+With a script (see `model_talk`) it uses tools: `ModelStub(script=careful)`. `asked` has every question that came in, answered or not.
 """
 
 import asyncio
@@ -15,11 +15,14 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from loopback import Loopback
+from model_talk import Script, Threads, blocks_of, heard, problem_of, reply_of
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 USAGE = {"input_tokens": 120, "output_tokens": 80}
+CHAT_USAGE = {"prompt_tokens": 120, "completion_tokens": 80, "total_tokens": 200}
+FINISH = {"refusal": "content_filter", "max_tokens": "length"}
 MODELS = ("claude-haiku-5-5", "claude-opus-5-5", "tiny", "folder/tiny")
 
 Answer = Callable[[str], str]
@@ -36,15 +39,16 @@ class ModelStub(Loopback):
 
     Attributes:
         asked: the prompt of each question. answered: how many streams came to their end. most_at_once: how many were under way at one time, or a few more.
-        bodies: the requests as they came in. authorised: their keys.
+        bodies: the requests as they came in, with what the server held of their thread. authorised: their keys.
         gate: an answer's first piece waits for it after the stream has begun.
         batches: the requests of each batch, by its id.
     """
 
     key = "sk-stub"
 
-    def __init__(self, answer: Answer = wrong_code) -> None:
+    def __init__(self, answer: Answer = wrong_code, *, script: Script | None = None) -> None:
         self.answer = answer
+        self.script = script
         self.asked: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.authorised: set[str] = set()
@@ -55,6 +59,7 @@ class ModelStub(Loopback):
         self.batches: dict[str, list[dict[str, Any]]] = {}
         self.batch_status = "ended"
         self.on_ask: Callable[[str], None] = lambda prompt: None
+        self._threads = Threads()
         self._at_once = 0
         self._next: deque[str] = deque()
         super().__init__()
@@ -83,13 +88,16 @@ class ModelStub(Loopback):
 
     async def _ask(self, request: Request) -> tuple[str, str, Response | None]:
         """The prompt, how to behave, and the answer of a question that is turned away at once."""
-        body = await request.json()
-        prompt: str = body["messages"][0]["content"]
+        body = self._threads.whole(await request.json())
+        prompt: str = heard(body).said[0]
         self.bodies.append(body)
         self.authorised.add(request.headers["authorization"])
         self.asked.append(prompt)
         self.on_ask(prompt)
         behaviour, _, seconds = (self._next.popleft() if self._next else "answer").partition(":")
+        if problem := problem_of(body):
+            error = {"type": "invalid_request_error", "message": problem}
+            return prompt, behaviour, JSONResponse({"type": "error", "error": error}, 400)
         if not behaviour.isdigit():
             return prompt, behaviour, None
         kind = {"429": "rate_limit_error", "529": "overloaded_error"}.get(behaviour, "api_error")
@@ -112,20 +120,27 @@ class ModelStub(Loopback):
         return JSONResponse(self._message(body, behaviour, prompt))
 
     def _message(self, body: dict[str, Any], behaviour: str, prompt: str) -> dict[str, Any]:
-        text = self.answer(prompt)
         stop = behaviour if behaviour in {"refusal", "max_tokens"} else "end_turn"
-        if stop != "end_turn":
-            text = text[: len(text) // 2] if stop == "max_tokens" else ""
-        return {
-            "id": "msg_1",
+        if self.script is not None and stop == "end_turn":
+            content = blocks_of(self.script(heard(body)), len(self.bodies))
+            stop = "tool_use" if content[0]["type"] == "tool_use" else stop
+        else:
+            text = self.answer(prompt)
+            if stop != "end_turn":
+                text = text[: len(text) // 2] if stop == "max_tokens" else ""
+            content = [{"type": "text", "text": text}]
+        message: dict[str, Any] = {
+            "id": f"msg_{len(self.bodies)}",
             "type": "message",
             "role": "assistant",
             "model": body["model"],
-            "content": [{"type": "text", "text": text}],
+            "content": content,
             "stop_reason": stop,
             "stop_sequence": None,
             "usage": USAGE,
         }
+        self._threads.keep(body, message)
+        return message
 
     async def _events(self, message: dict[str, Any], behaviour: str) -> AsyncGenerator[str]:
         self._at_once += 1
@@ -199,15 +214,32 @@ class ModelStub(Loopback):
             error = {"message": "stream_options is not supported", "type": "invalid_request_error"}
             self.behave("no_usage")
             return JSONResponse({"error": error}, 400)
+        if not body.get("stream"):
+            return JSONResponse(self._completion(body, behaviour, prompt))
         return StreamingResponse(
             self._chunks(body, behaviour, prompt), media_type="text/event-stream"
         )
+
+    def _completion(self, body: dict[str, Any], behaviour: str, prompt: str) -> dict[str, Any]:
+        turn = self.answer(prompt) if self.script is None else self.script(heard(body))
+        finish = "stop" if isinstance(turn, str) else "tool_calls"
+        message = reply_of(turn, len(self.bodies))
+        if behaviour in FINISH:
+            finish, message = FINISH[behaviour], reply_of("", 0)
+        return {
+            "id": "chat_1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": CHAT_USAGE,
+        }
 
     async def _chunks(
         self, body: dict[str, Any], behaviour: str, prompt: str
     ) -> AsyncGenerator[str]:
         text = self.answer(prompt)
-        finish = {"refusal": "content_filter", "max_tokens": "length"}.get(behaviour, "stop")
+        finish = FINISH.get(behaviour, "stop")
         common: dict[str, Any] = {
             "id": "chat_1",
             "object": "chat.completion.chunk",
@@ -228,8 +260,7 @@ class ModelStub(Loopback):
             return
         yield chunk({}, finish)
         if "stream_options" in body:
-            usage = {"prompt_tokens": 120, "completion_tokens": 80, "total_tokens": 200}
-            yield f"data: {json.dumps({**common, 'choices': [], 'usage': usage})}\n\n"
+            yield f"data: {json.dumps({**common, 'choices': [], 'usage': CHAT_USAGE})}\n\n"
         yield "data: [DONE]\n\n"
 
     async def _models(self, request: Request) -> Response:

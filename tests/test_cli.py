@@ -306,6 +306,7 @@ def test_every_subcommand_takes_json() -> None:
         "run",
         "doctor",
         "demo",
+        "report",
         "snippets",
         "tests",
         "bench",

@@ -83,9 +83,9 @@ async def benchmark(settings: Settings, wanted: Wanted) -> Verdict:
             finished = await run(app, "local", plan, line.count)
             line.end()
             _tell_cost(finished)
-            report, summary = output.reported(finished)
+            report, _ = output.reported(finished)
             if wanted.html:
-                _write(wanted.html, [webpage.page(report, summary)])
+                _write(wanted.html, [webpage.page(report)])
             if wanted.out:
                 _write(wanted.out, output.record(finished))
     _print(report, as_json=wanted.as_json)

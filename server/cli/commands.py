@@ -232,6 +232,34 @@ def pr(settings: Settings, **given: Any) -> int:
 
 
 @cli.command()
+@click.argument("report", metavar="JOB_ID|FILE")
+@click.option(
+    "-o",
+    "--html",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write it there instead of to stdout.",
+)
+@click.option(
+    "--principal",
+    default="local",
+    show_default=True,
+    help="Whose job it is, as the audit log of the HTTP service names them.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON, and no page.")
+@with_settings
+def report(settings: Settings, **given: Any) -> int:
+    """Make a page of a report, in one file: of a job by its id, or of a FILE that a command's --json wrote.
+
+    The page loads nothing and runs nothing. The exit code says whether it was made, not the verdict.
+    """
+    from .report import Wanted, show
+
+    _in_event_loop(lambda: show(settings, Wanted(**given)))
+    return PASSED
+
+
+@cli.command()
 @webhook_flags
 @with_settings
 def webhook(settings: Settings, **given: Any) -> int:

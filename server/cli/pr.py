@@ -18,6 +18,7 @@ from ...tools.check_pr.run import run
 from ..app import open_app
 from ..settings import Settings
 from .line import Line, write
+from .report import page_of
 
 _ON_GITHUB = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+)#([1-9][0-9]{0,9})")
 _GOOD = ("pass_to_pass", "fail_to_pass_strong", "fail_to_pass_weak")
@@ -44,6 +45,7 @@ class Wanted:
     check: bool
     markdown: str | None
     sarif: str | None
+    html: str | None
     on_errored: str
     as_json: bool
 
@@ -90,7 +92,11 @@ def _request(wanted: Wanted) -> tuple[PrRequest, tuple[Path, ...]]:
         raise click.UsageError(f"--{local[0]} goes with PATH; GitHub knows it of {wanted.target}.")
     if on_github is None:
         _check_local(wanted)
-    for flag, name in (("--markdown", wanted.markdown), ("--sarif", wanted.sarif)):
+    for flag, name in (
+        ("--markdown", wanted.markdown),
+        ("--sarif", wanted.sarif),
+        ("--html", wanted.html),
+    ):
         if name is not None and not Path(name).absolute().parent.is_dir():
             raise click.UsageError(f"{flag}: there is no folder for {name}.")
     folder = Path(wanted.target).absolute()
@@ -134,3 +140,4 @@ def _print(report: PrReport, wanted: Wanted) -> None:
         write(Path(wanted.markdown), report.review)
     if wanted.sarif is not None:
         write(Path(wanted.sarif), to_sarif(report))
+    page_of(wanted.html, report.model_dump(mode="json"), "check_pr")

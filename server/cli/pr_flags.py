@@ -42,6 +42,8 @@ FLAGS = (
     click.option("--on-errored", type=click.Choice(["fail", "pass"]), default="fail",
                  show_default=True,
                  help="What it means if something could not be decided and all that was decided is good."),
+    click.option("--html", type=click.Path(dir_okay=False), metavar="FILE",
+                 help="Write the report as a page too."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
 

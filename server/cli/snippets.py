@@ -23,6 +23,7 @@ from ..app import open_app
 from ..sandbox import InvalidInput
 from ..settings import Settings
 from .line import write
+from .report import page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Wanted:
     only_working: bool
     on_errored: str
     junit: str | None
+    html: str | None
     as_json: bool
 
     @property
@@ -93,6 +95,7 @@ async def validate(settings: Settings, wanted: Wanted) -> Verdict:
         click.echo(f"what counts: {verdict}", err=wanted.as_json or wanted.show_diff)
     if wanted.junit is not None:
         write(Path(wanted.junit), to_junit(report, compared.known, compared.stale))
+    page_of(wanted.html, report.model_dump(mode="json"), "validate_snippets")
     return verdict
 
 
@@ -150,8 +153,9 @@ def _check(wanted: Wanted) -> None:
         raise click.UsageError("--write-baseline needs --baseline, the file to write.")
     if wanted.show_diff and wanted.as_json:
         raise click.UsageError("Give --diff or --json; the JSON of --update has the patches.")
-    if wanted.junit is not None and not Path(wanted.junit).absolute().parent.is_dir():
-        raise click.UsageError(f"--junit: there is no folder for {wanted.junit}.")
+    for flag, name in (("--junit", wanted.junit), ("--html", wanted.html)):
+        if name is not None and not Path(name).absolute().parent.is_dir():
+            raise click.UsageError(f"{flag}: there is no folder for {name}.")
 
 
 def _known(wanted: Wanted) -> baseline.Baseline:

@@ -35,6 +35,8 @@ FLAGS = (
                  show_default=True, help="What it means if a sandbox fails; it is printed always."),
     click.option("--junit", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
                  help="Write the report as JUnit XML too."),
+    click.option("--html", type=click.Path(dir_okay=False), metavar="FILE",
+                 help="Write the report as a page too."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
 

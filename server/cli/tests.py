@@ -17,6 +17,7 @@ from ...tools.run_generated_tests.run import run
 from ..app import open_app
 from ..settings import Settings
 from .line import Line, write
+from .report import page_of
 
 _SIGNS = ("pyproject.toml", "setup.cfg", "setup.py", "pytest.ini", "pytest.toml", "tox.ini", ".git")
 
@@ -40,6 +41,7 @@ class Wanted:
     max_usd: float
     write: str | None
     junit: str | None
+    html: str | None
     as_json: bool
 
 
@@ -62,6 +64,7 @@ async def judge(settings: Settings, wanted: Wanted) -> Verdict:
         click.echo(render(report))
     if wanted.junit is not None:
         write(Path(wanted.junit), to_junit(report))
+    page_of(wanted.html, report.model_dump(mode="json"), "run_generated_tests")
     if wanted.write is not None and report.file:
         write(Path(wanted.write), report.file)
         click.echo(f"written: {wanted.write}", err=True)
@@ -91,7 +94,11 @@ def _check(wanted: Wanted) -> None:
     for path in wanted.paths:
         if not os.path.exists(path):
             raise click.UsageError(f"There is no {path}.")
-    for flag, name in (("--junit", wanted.junit), ("--write", wanted.write)):
+    for flag, name in (
+        ("--junit", wanted.junit),
+        ("--html", wanted.html),
+        ("--write", wanted.write),
+    ):
         if name is not None and not Path(name).absolute().parent.is_dir():
             raise click.UsageError(f"{flag}: there is no folder for {name}.")
     if wanted.write is not None:

@@ -37,6 +37,8 @@ FLAGS = (
                  help="For --generate: write the tests to keep to this file, which must not exist."),
     click.option("--junit", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
                  help="Write the report as JUnit XML too."),
+    click.option("--html", type=click.Path(dir_okay=False), metavar="FILE",
+                 help="Write the report as a page too."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
 

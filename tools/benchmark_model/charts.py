@@ -3,13 +3,11 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
-from .. import _text
-from .estimates import Estimate
-from .summary import Model, Summary
+from .._html.markup import Html, joined, tag
+from .report import ModelReport, Share
 
-_COLOURS = ("#3366cc", "#cc5500", "#2a8a4a", "#8a3ab9", "#b58900", "#c2185b", "#00838f", "#5d4037")
+_COLOURS = ("#4a7fd6", "#d2691e", "#3a9a5c", "#9a55c4", "#b58900", "#d14377", "#1295a5", "#8d6e63")
 _WIDTH = 760
 _LEFT = 230
 
@@ -20,157 +18,188 @@ class Point:
 
     name: str
     x: float | None
-    y: Estimate
+    y: Share
     colour: str
 
 
-def colours(models: Sequence[Model]) -> dict[str, str]:
+def colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each model, the same in all plots."""
-    return {one.name: _COLOURS[index % len(_COLOURS)] for index, one in enumerate(models)}
+    return {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
 
 
-def intervals(models: Sequence[Model], k: int) -> str:
-    """pass@k of each model with its interval, one below the other."""
-    shown = [(one, one.pass_at[k]) for one in models if k in one.pass_at]
-    colour = colours(models)
-    height = 34 * len(shown) + 34
-    parts = [_grid_x(height)]
-    for row, (model, found) in enumerate(shown):
-        y = 34 * row + 22
-        low, middle, high = (_x(value) for value in (found.low, found.value, found.high))
-        fill = colour[model.name]
-        parts.append(
-            f"<g><title>{_safe(model.name)}: pass@{k} {_percent(found)}</title>"
-            f'<text x="{_LEFT - 10}" y="{y + 4}" text-anchor="end">{_safe(_short(model.name))}</text>'
-            f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{fill}" stroke-width="3"/>'
-            f'<line x1="{low:.1f}" x2="{low:.1f}" y1="{y - 6}" y2="{y + 6}" stroke="{fill}" stroke-width="2"/>'
-            f'<line x1="{high:.1f}" x2="{high:.1f}" y1="{y - 6}" y2="{y + 6}" stroke="{fill}" stroke-width="2"/>'
-            f'<circle cx="{middle:.1f}" cy="{y}" r="6" fill="{fill}"/></g>'
-        )
-    return _svg(height, f"pass@{k} of each model, with 95 % intervals", parts)
+def bar(share: Share, colour: str) -> Html:
+    """A share of 1 as a mark, and its interval as a band, for a row of a table: as wide as its cell."""
+    low, middle, high = (100 * value for value in (share.low, share.value, share.high))
+    title = f"{_percent(share)}"
+    return tag(
+        "svg",
+        tag("title", title),
+        [_line(x, x, 0, 24, class_="grid") for x in (0, 25, 50, 75, 100)],
+        tag(
+            "rect",
+            x=_n(low),
+            y=8,
+            width=_n(max(0.6, high - low)),
+            height=8,
+            fill=colour,
+            opacity=0.45,
+        ),
+        tag(
+            "rect", x=_n(min(98.8, max(0.0, middle - 0.6))), y=3, width=1.2, height=18, fill=colour
+        ),
+        viewBox="0 0 100 24",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=title,
+        class_="bar",
+    )
 
 
-def curves(models: Sequence[Model]) -> str:
-    """pass@k over k, with a band for the interval of each model; empty with one sample each."""
-    most = max((max(one.pass_at, default=1) for one in models), default=1)
+def curves(models: Sequence[ModelReport]) -> Html | None:
+    """pass@k over k, with a band for the interval of each model; None with one sample each."""
+    most = max((share.k for one in models for share in one.pass_at), default=1)
     if most < 2:
-        return ""
-    colour = colours(models)
+        return None
+    colour = colours([one.model for one in models])
     height = 300
-    parts = [_grid_y(height)]
+    parts: list[Html] = [_grid(height)]
 
     def place(k: int, value: float) -> str:
-        return f"{_LEFT + (k - 1) / (most - 1) * (_WIDTH - _LEFT - 20):.1f},{_y(value, height):.1f}"
+        return f"{_across(k, most):.1f},{_y(value, height):.1f}"
 
     for model in models:
-        line = " ".join(place(k, found.value) for k, found in model.pass_at.items())
-        band = [place(k, found.high) for k, found in model.pass_at.items()]
-        band += [place(k, found.low) for k, found in reversed(list(model.pass_at.items()))]
-        fill = colour[model.name]
+        line = " ".join(place(share.k, share.value) for share in model.pass_at)
+        band = [place(share.k, share.high) for share in model.pass_at]
+        band += [place(share.k, share.low) for share in reversed(model.pass_at)]
+        fill = colour[model.model]
         parts.append(
-            f"<g><title>{_safe(model.name)}</title>"
-            f'<polygon points="{" ".join(band)}" fill="{fill}" opacity="0.15"/>'
-            f'<polyline points="{line}" fill="none" stroke="{fill}" stroke-width="2.5"/></g>'
+            tag(
+                "g",
+                tag("title", model.model),
+                tag("polygon", points=" ".join(band), fill=fill, opacity=0.15),
+                tag("polyline", points=line, fill="none", stroke=fill, stroke_width=2.5),
+            )
         )
     for k in sorted({1, max(1, most // 2), most}):
-        x = place(k, 0).split(",")[0]
-        parts.append(f'<text x="{x}" y="{height - 6}" text-anchor="middle">k = {k}</text>')
-    parts.append(_legend(models, colour))
+        parts.append(_text(_across(k, most), height - 6, f"k = {k}", "middle"))
+    parts += _legend(models, colour)
     return _svg(height, "pass@k over k", parts)
 
 
-def scatter(points: Sequence[Point], label: str, unit: str) -> str:
-    """A figure against pass@1; empty where it is known of no model."""
+def scatter(points: Sequence[Point], label: str, unit: str) -> Html | None:
+    """A figure against pass@1; None where it is known of no model."""
     known = [(one, one.x) for one in points if one.x is not None]
     if not known:
-        return ""
+        return None
     height = 300
     most = _round_up(max(x for _, x in known))
-    parts = [_grid_y(height)]
+    parts: list[Html] = [_grid(height)]
     for fraction in (0.0, 0.5, 1.0):
         x = _LEFT + fraction * (_WIDTH - _LEFT - 60)
-        text = f"{fraction * most:.3g} {unit}"
-        parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{text}</text>')
+        parts.append(_text(x, height - 6, f"{fraction * most:.3g} {unit}", "middle"))
     for one, value in known:
         x = _LEFT + value / most * (_WIDTH - _LEFT - 60)
         low, middle, high = (_y(share, height) for share in (one.y.low, one.y.value, one.y.high))
         anchor, shift = ("end", -10) if value > 0.7 * most else ("start", 10)
         parts.append(
-            f"<g><title>{_safe(one.name)}: {value:.4g} {unit}, pass@1 {_percent(one.y)}</title>"
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}" stroke="{one.colour}" stroke-width="2"/>'
-            f'<circle cx="{x:.1f}" cy="{middle:.1f}" r="6" fill="{one.colour}"/>'
-            f'<text x="{x + shift:.1f}" y="{middle - 8:.1f}" text-anchor="{anchor}">{_safe(_short(one.name))}</text></g>'
+            tag(
+                "g",
+                tag("title", f"{one.name}: {value:.4g} {unit}, pass@1 {_percent(one.y)}"),
+                _line(x, x, low, high, stroke=one.colour, stroke_width=2),
+                tag("circle", cx=_n(x), cy=_n(middle), r=6, fill=one.colour),
+                _text(x + shift, middle - 8, short(one.name), anchor),
+            )
         )
     return _svg(height, label, parts)
 
 
-def matrix(summary: Summary) -> str:
+def matrix(names: Sequence[str], solved: Mapping[str, Mapping[str, float]]) -> Html | None:
     """Tasks by models: the darker, the more answers to the task pass. Tasks that few solve come first."""
-    names = [one.name for one in summary.models]
-    tasks = sorted(summary.solved, key=lambda task: _mean(summary.solved[task]))
+    tasks = sorted(solved, key=lambda task: _mean(solved[task]))
+    if not tasks:
+        return None
     wide, across = 13, 40
-    rows: list[str] = []
+    rows: list[Html] = []
     line = 18 * len(names) + 14
     chunks = [tasks[start : start + across] for start in range(0, len(tasks), across)]
     for number, chunk in enumerate(chunks):
         for row, name in enumerate(names):
             y = number * line + row * 18
-            rows.append(
-                f'<text x="{_LEFT - 10}" y="{y + 13}" text-anchor="end">{_safe(_short(name))}</text>'
-            )
+            rows.append(_text(_LEFT - 10, y + 13, short(name), "end"))
             rows += [
-                _cell(_LEFT + column * wide, y, task, name, summary.solved[task].get(name))
+                _cell(_LEFT + column * wide, y, task, name, solved[task].get(name))
                 for column, task in enumerate(chunk)
             ]
     return _svg(len(chunks) * line, "which model solves which task", rows)
 
 
-def _cell(x: int, y: int, task: str, name: str, share: float | None) -> str:
+def short(name: str) -> str:
+    """A name of a model that fits beside a plot."""
+    if name.startswith("file:"):
+        # Folders and suffixes tell least of a file's name.
+        name = name.rsplit("/", 1)[-1].split(".jsonl")[0].removeprefix("file:")
+    return name if len(name) <= 32 else f"{name[:14]}…{name[-17:]}"
+
+
+def _cell(x: int, y: int, task: str, name: str, share: float | None) -> Html:
     said = "no verdict" if share is None else f"{100 * share:.0f} % of answers pass"
-    title = f"<title>{_safe(task)}, {_safe(name)}: {said}</title>"
+    title = tag("title", f"{task}, {name}: {said}")
+    place: dict[str, float] = {"x": x, "y": y + 2, "width": 11, "height": 14}
     if share is None:
-        look = 'fill="none" stroke="#999" stroke-dasharray="2 2"'
-    else:
-        # Blue and orange are told apart by everybody; how much passes is also told by lightness.
-        look = (
-            f'fill="hsl({215 if share >= 0.5 else 28} 75% {88 - 50 * abs(share - 0.5) * 2:.0f}%)"'
+        return tag("rect", title, **place, fill="none", stroke="#999", stroke_dasharray="2 2")
+    # Blue and orange are told apart by everybody; how much passes is also told by lightness.
+    hue = 215 if share >= 0.5 else 28
+    return tag("rect", title, **place, fill=f"hsl({hue} 75% {88 - 50 * abs(share - 0.5) * 2:.0f}%)")
+
+
+def _svg(height: float, label: str, parts: Sequence[Html]) -> Html:
+    return tag(
+        "svg",
+        parts,
+        viewBox=f"0 0 {_WIDTH} {height:.0f}",
+        role="img",
+        aria_label=label,
+        class_="plot",
+        xmlns="http://www.w3.org/2000/svg",
+    )
+
+
+def _legend(models: Sequence[ModelReport], colour: Mapping[str, str]) -> list[Html]:
+    return [
+        tag(
+            "g",
+            tag("rect", x=6, y=20 * row + 20, width=12, height=12, fill=colour[one.model]),
+            _text(24, 20 * row + 31, short(one.model), "start"),
         )
-    return f'<rect x="{x}" y="{y + 2}" width="11" height="14" {look}>{title}</rect>'
-
-
-def _svg(height: float, label: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{_safe(label)}"'
-        f' xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
-    )
-
-
-def _legend(models: Sequence[Model], colour: Mapping[str, str]) -> str:
-    return "".join(
-        f'<g><rect x="6" y="{20 * row + 20}" width="12" height="12" fill="{colour[one.name]}"/>'
-        f'<text x="24" y="{20 * row + 31}">{_safe(_short(one.name))}</text></g>'
         for row, one in enumerate(models)
-    )
+    ]
 
 
-def _grid_x(height: float) -> str:
-    return "".join(
-        f'<line class="grid" x1="{_x(share):.1f}" x2="{_x(share):.1f}" y1="0" y2="{height - 22}"/>'
-        f'<text x="{_x(share):.1f}" y="{height - 6}" text-anchor="middle">{100 * share:.0f} %</text>'
+def _grid(height: float) -> Html:
+    lines = [
+        (
+            _line(_LEFT, _WIDTH, _y(share, height), _y(share, height), class_="grid"),
+            _text(_LEFT - 8, _y(share, height) + 4, f"{100 * share:.0f} %", "end"),
+        )
         for share in (0.0, 0.25, 0.5, 0.75, 1.0)
-    )
+    ]
+    return joined(lines)
 
 
-def _grid_y(height: float) -> str:
-    return "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH}" y1="{_y(share, height):.1f}" y2="{_y(share, height):.1f}"/>'
-        f'<text x="{_LEFT - 8}" y="{_y(share, height) + 4:.1f}" text-anchor="end">{100 * share:.0f} %</text>'
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0)
-    )
+def _line(x1: float, x2: float, y1: float, y2: float, **look: str | float) -> Html:
+    return tag("line", x1=_n(x1), x2=_n(x2), y1=_n(y1), y2=_n(y2), **look)
 
 
-def _x(share: float) -> float:
-    return _LEFT + share * (_WIDTH - _LEFT - 30)
+def _text(x: float, y: float, said: str, anchor: str) -> Html:
+    return tag("text", said, x=_n(x), y=_n(y), text_anchor=anchor)
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def _across(k: int, most: int) -> float:
+    return _LEFT + (k - 1) / (most - 1) * (_WIDTH - _LEFT - 20)
 
 
 def _y(share: float, height: float) -> float:
@@ -189,16 +218,5 @@ def _mean(shares: Mapping[str, float]) -> float:
     return sum(shares.values()) / len(shares) if shares else 0.0
 
 
-def _percent(found: Estimate) -> str:
+def _percent(found: Share) -> str:
     return f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f} %)"
-
-
-def _safe(text: str) -> str:
-    return escape(_text.clean(text))
-
-
-def _short(name: str) -> str:
-    if name.startswith("file:"):
-        # Folders and suffixes tell least of a file's name.
-        name = name.rsplit("/", 1)[-1].split(".jsonl")[0].removeprefix("file:")
-    return name if len(name) <= 32 else f"{name[:14]}…{name[-17:]}"

@@ -49,7 +49,7 @@ async def with_artifacts(
                 lambda sandbox: picture.draw(sandbox, summary.models, report.tasks)
             )
             shelf = app.artifacts.shelf(lease.session_id)
-            shelf.put(PAGE, "text/html", webpage.page(report, summary).encode())
+            shelf.put(PAGE, "text/html", webpage.page(report).encode())
             kept = [PAGE]
             if drawn and shelf.put(PICTURE, "image/png", drawn):
                 kept.append(PICTURE)

@@ -33,7 +33,7 @@ plt.show()
 
 async def draw(sandbox: Sandbox, models: Sequence[Model], tasks: int) -> bytes | None:
     """pass@1 of each model with its interval; None where the sandbox cannot draw, which ends no benchmark."""
-    colour = colours(models)
+    colour = colours([one.name for one in models])
     rows = [
         {
             "name": _text.clean(one.name)[:40],

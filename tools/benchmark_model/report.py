@@ -59,6 +59,7 @@ class ModelReport(BaseModel):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: str = Field(description="USD of all answers, or unknown; with the source of the price.")
+    usd_an_answer: float | None = Field(default=None, description="Of answers of known cost.")
     suspicious: int = Field(default=0, description="Answers whose code looks like cheating.")
     in_process: int = Field(
         default=0, description="Answers whose tests had to run beside them; cheating is possible."

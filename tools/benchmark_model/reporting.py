@@ -30,7 +30,7 @@ def report_of(finished: Finished, results: Sequence[Result]) -> tuple[BenchRepor
     summary = summarise(results, plan.tasks, plan.samples)
     stopped = {name: asked.stopped for name, asked in finished.asked.items()}
     prices = {one.name: one.price.source for one in plan.contenders}
-    models = [_model(one, stopped[one.name], prices[one.name]) for one in summary.models]
+    models = [model_report(one, stopped[one.name], prices[one.name]) for one in summary.models]
     verdict, reason = _verdict(summary.models, stopped)
     return BenchReport(
         verdict=verdict,
@@ -39,8 +39,8 @@ def report_of(finished: Finished, results: Sequence[Result]) -> tuple[BenchRepor
         dataset=f"{plan.request.tasks} ({plan.dataset})",
         samples_each=plan.samples,
         models=models,
-        separations=[_pair(one) for one in summary.pairs],
-        samples=sorted((_sample(one) for one in results), key=_failed_first),
+        separations=[pair_report(one) for one in summary.pairs],
+        samples=sorted((sample_report(one) for one in results), key=_failed_first),
     ), summary
 
 
@@ -69,7 +69,7 @@ def dry_report(estimates: Sequence[CostEstimate], tasks: int, dataset: str) -> B
 def full_record(result: Result, answer: str, program: str) -> dict[str, Any]:
     """One sample with everything that is known of it, as a line of the full record has it."""
     verdict = result.verdict
-    facts: dict[str, Any] = _sample(result).model_dump(mode="json")
+    facts: dict[str, Any] = sample_report(result).model_dump(mode="json")
     return facts | {
         "reason": verdict.reason if verdict else result.missing,
         "lenient": verdict.lenient if verdict else result.outcome,
@@ -106,7 +106,8 @@ def _verdict(models: Sequence[Model], stopped: Mapping[str, str]) -> tuple[Verdi
     return "passed", f"{judged} answers of {len(models)} models were judged; {best.name} is first."
 
 
-def _model(one: Model, stopped: str, price: str) -> ModelReport:
+def model_report(one: Model, stopped: str, price: str) -> ModelReport:
+    """One model: why it was `stopped`, if it was, and the source of its `price`."""
     strict = one.pass_at.get(1)
     differs = one.lenient is not None and strict is not None and one.lenient.value != strict.value
     cost = "unknown" if one.usd is None else f"${one.usd:.4f}"
@@ -129,6 +130,7 @@ def _model(one: Model, stopped: str, price: str) -> ModelReport:
         input_tokens=one.input_tokens,
         output_tokens=one.output_tokens,
         cost=f"{cost} (price: {price})",
+        usd_an_answer=_rounded(one.usd / one.priced) if one.usd is not None else None,
         suspicious=one.suspicious,
         in_process=one.in_process,
         failures=[
@@ -143,7 +145,8 @@ def _model(one: Model, stopped: str, price: str) -> ModelReport:
     )
 
 
-def _pair(one: Pair) -> PairReport:
+def pair_report(one: Pair) -> PairReport:
+    """Two models, compared."""
     return PairReport(
         first=one.first,
         second=one.second,
@@ -157,7 +160,8 @@ def _pair(one: Pair) -> PairReport:
     )
 
 
-def _sample(result: Result) -> SampleReport:
+def sample_report(result: Result) -> SampleReport:
+    """One answer."""
     verdict = result.verdict
     return SampleReport(
         model=result.model,

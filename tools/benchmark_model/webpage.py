@@ -1,114 +1,183 @@
-"""The report as one HTML page: nothing is loaded, nothing runs, all foreign text is escaped."""
+"""The report as a page, with its plots."""
 
-from collections.abc import Iterable, Iterator
-from html import escape
+from collections.abc import Callable, Mapping, Sequence
 
-from .. import _text
+from .._html.document import alone
+from .._html.markup import Html, joined
+from .._html.parts import (
+    Column,
+    badge,
+    code,
+    facts,
+    folded,
+    line,
+    listing,
+    scrolling,
+    seconds,
+    section,
+    sentence,
+    table,
+)
 from . import charts
 from .charts import Point
-from .report import BenchReport, ModelReport
-from .summary import Model, Summary
+from .report import BenchReport, CostReport, Failure, ModelReport, SampleReport, Share
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STYLE = """
-:root { color-scheme: light dark; --soft: #8884; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-svg { width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
-svg .grid { stroke: #8886; stroke-width: 1; }
-table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--soft); vertical-align: top; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-.note { color: #888; } code { overflow-wrap: anywhere; } details { margin: .5rem 0; }
-"""
+TITLE = "Which model writes code that works"
+
+Solved = Mapping[str, Mapping[str, float]]
+"""The share of answers that pass, by task and model; those without a verdict count neither way."""
 
 
-def page(report: BenchReport, summary: Summary) -> str:
+def page(report: BenchReport) -> str:
     """The page. It has no date of its own, so that the same samples give the same page."""
-    return "\n".join(_page(report, summary)) + "\n"
+    return alone(TITLE, report.verdict, report.reason, body(report, report))
 
 
-def _page(report: BenchReport, summary: Summary) -> Iterator[str]:
-    yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-    yield '<meta name="viewport" content="width=device-width"><title>proofbox: benchmark</title>'
-    yield f"<style>{_STYLE}</style></head><body><h1>Which model writes code that works</h1>"
-    yield (
-        f"<p>{report.tasks} tasks of <code>{_safe(report.dataset)}</code>, {report.samples_each} answers of"
-        f" each model to each. Every answer ran in isolation. {_safe(report.reason)}</p>"
+def body(shown: BenchReport, whole: BenchReport) -> Html:
+    """The page's content. `shown` has the answers that are listed."""
+    models = whole.models
+    colour = charts.colours([one.model for one in models])
+    return joined(
+        facts(
+            {
+                "tasks": f"{whole.tasks:,}",
+                "of": code(whole.dataset),
+                "answers to each": f"{whole.samples_each:,}",
+            }
+        ),
+        section("What it would cost", _estimates(whole.estimates)),
+        section("How often a first answer is right", _ranking(models, colour)),
+        section(
+            "Is one really better than the other?",
+            listing([pair.sentence for pair in whole.separations]),
+        ),
+        section("If you may try several times", _curves(models)),
+        section("Which tasks each model solves", _matrix(models, solved(whole.samples))),
+        [
+            section(
+                title,
+                sentence(f"{said} Better is further up and further left."),
+                _trade_off(models, colour, title, unit, figure),
+            )
+            for title, said, unit, figure in _TRADE_OFFS
+        ]
+        if models
+        else None,
+        section("Failures that tell most", [_failures(one) for one in models]),
+        section("What became of the answers", _outcomes(models)),
+        section("Answers", _samples(shown)),
     )
-    yield "<h2>How often a first answer is right</h2>"
-    yield (
-        "<p>The dot is the share of tasks solved (pass@1). The bar is where the true share lies with 95 %"
-        " confidence, if these tasks stand for all such tasks. Where bars overlap much, the order may be luck."
-        "</p>"
+
+
+def solved(samples: Sequence[SampleReport]) -> Solved:
+    """What each model solves, from its answers."""
+    counts: dict[str, dict[str, list[bool]]] = {}
+    for one in samples:
+        by_model = counts.setdefault(one.task_id, {})
+        if one.outcome != "infra_error":
+            by_model.setdefault(one.model, []).append(one.output_correct)
+    return {
+        task: {model: sum(right) / len(right) for model, right in by_model.items()}
+        for task, by_model in sorted(counts.items())
+    }
+
+
+def _ranking(models: Sequence[ModelReport], colour: Mapping[str, str]) -> Html | None:
+    if not models:
+        return None
+    rows = list(enumerate(models, 1))
+    return joined(
+        sentence(
+            "The mark is the share of tasks solved (pass@1), from 0 % on the left to 100 % on the right. The band is"
+            " where the true share lies with 95 % confidence, if these tasks stand for all such tasks. Where bands"
+            " overlap much, the order may be luck."
+        ),
+        table(
+            "Models, the best first",
+            rows,
+            (
+                Column[tuple[int, ModelReport]]("model", lambda row: code(row[1].model)),
+                Column("pass@1", lambda row: _percent(_first(row[1])), number=True),
+                Column("0 to 100 %", lambda row: _bar(row[1], colour)),
+                Column("95 % interval", lambda row: _interval(_first(row[1])), number=True),
+                Column("answers that pass", lambda row: _answers(row[1]), number=True),
+                Column("with imports added", lambda row: _percent(row[1].lenient), number=True),
+                Column("latency", lambda row: _median(row[1]), number=True),
+                Column("tokens out", lambda row: _count(row[1].output_tokens), number=True),
+                Column("cost", lambda row: line(row[1].cost)),
+                Column("stopped", lambda row: line(row[1].stopped)),
+                Column("looks like cheating", lambda row: _some(row[1].suspicious), number=True),
+                Column("beside their tests", lambda row: _some(row[1].in_process), number=True),
+            ),
+        ),
     )
-    yield charts.intervals(summary.models, 1)
-    yield from _separations(report)
-    if curve := charts.curves(summary.models):
-        yield "<h2>If you may try several times</h2><p>pass@k is the chance that at least one of k answers is"
-        yield f"right.</p>{curve}"
-    yield from _ranking(report)
-    yield "<h2>Which tasks each model solves</h2>"
-    yield (
-        "<p>One column a task, those that few solve first. Dark blue: all answers pass. Dark orange: none"
-        " does. Dashed: no verdict. Point at a cell for its name.</p>"
+
+
+def _first(one: ModelReport) -> Share | None:
+    return one.pass_at[0] if one.pass_at else None
+
+
+def _bar(one: ModelReport, colour: Mapping[str, str]) -> Html | None:
+    first = _first(one)
+    return charts.bar(first, colour[one.model]) if first else None
+
+
+def _percent(share: Share | None) -> str | None:
+    return f"{100 * share.value:.1f} %" if share else None
+
+
+def _interval(share: Share | None) -> str:
+    return f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share else "unknown"
+
+
+def _answers(one: ModelReport) -> str:
+    unanswered = f", {one.unanswered:,} without a verdict" if one.unanswered else ""
+    return f"{one.passed:,} of {one.samples:,}{unanswered}"
+
+
+def _median(one: ModelReport) -> str:
+    return seconds(one.latency.p50) if one.latency else "unknown"
+
+
+def _count(number: int | None) -> str:
+    return f"{number:,}" if number is not None else "unknown"
+
+
+def _some(number: int) -> str | None:
+    return f"{number:,}" if number else None
+
+
+def _curves(models: Sequence[ModelReport]) -> Html | None:
+    drawn = charts.curves(models)
+    if drawn is None:
+        return None
+    said = sentence("pass@k is the chance that at least one of k answers is right.")
+    return joined(said, scrolling("pass@k over k", drawn))
+
+
+def _matrix(models: Sequence[ModelReport], by_task: Solved) -> Html | None:
+    drawn = charts.matrix([one.model for one in models], by_task)
+    if drawn is None or not models:
+        return None
+    return joined(
+        sentence(
+            "One column a task, those that few solve first. Dark blue: all answers pass. Dark orange: none does."
+            " Dashed: no verdict. Point at a cell for its name."
+        ),
+        scrolling("Which model solves which task", drawn),
     )
-    yield charts.matrix(summary)
-    yield from _trade_offs(summary)
-    yield from _failures(report)
-    yield from _outcomes(report)
-    yield "</body></html>"
 
 
-def _separations(report: BenchReport) -> Iterator[str]:
-    if report.separations:
-        yield "<h2>Is one really better than the other?</h2><ul>"
-        for pair in report.separations:
-            yield f"<li>{_safe(pair.sentence)}</li>"
-        yield "</ul>"
+def _latency(one: ModelReport) -> float | None:
+    return one.latency.p50 if one.latency else None
 
 
-def _ranking(report: BenchReport) -> Iterator[str]:
-    yield "<h2>The figures</h2>"
-    heads = (
-        "",
-        "model",
-        "pass@1",
-        "95 % interval",
-        "answers",
-        "latency, median",
-        "tokens out",
-        "cost",
-    )
-    yield from _table(heads, (_row(rank, one) for rank, one in enumerate(report.models, 1)))
-
-
-def _row(rank: int, one: ModelReport) -> list[str]:
-    first = one.pass_at[0] if one.pass_at else None
-    unanswered = f", {one.unanswered} without a verdict" if one.unanswered else ""
-    return [
-        str(rank),
-        f"<code>{_safe(one.model)}</code>",
-        f"{100 * first.value:.1f} %" if first else "unknown",
-        f"{100 * first.low:.1f} to {100 * first.high:.1f} %" if first else "",
-        f"{one.passed} of {one.samples} pass{unanswered}",
-        f"{one.latency.p50:.2f} s" if one.latency else "unknown",
-        f"{one.output_tokens:,}" if one.output_tokens is not None else "unknown",
-        _safe(one.cost),
-    ]
-
-
-def _latency(one: Model) -> float | None:
-    return one.latency.p50
-
-
-def _speed(one: Model) -> float | None:
+def _speed(one: ModelReport) -> float | None:
     return one.relative_time
 
 
-def _cost_of_a_thousand(one: Model) -> float | None:
-    return 1000 * one.usd / one.priced if one.usd is not None else None
+def _cost_of_a_thousand(one: ModelReport) -> float | None:
+    return None if one.usd_an_answer is None else 1000 * one.usd_an_answer
 
 
 _TRADE_OFFS = (
@@ -133,49 +202,93 @@ _TRADE_OFFS = (
 )
 
 
-def _trade_offs(summary: Summary) -> Iterator[str]:
-    colour = charts.colours(summary.models)
-    for title, said, unit, figure in _TRADE_OFFS:
-        points = [
-            Point(one.name, figure(one), one.pass_at[1], colour[one.name])
-            for one in summary.models
-            if 1 in one.pass_at
-        ]
-        yield f"<h2>{title}</h2><p>{said} Better is further up and further left.</p>"
-        yield charts.scatter(points, title, unit) or '<p class="note">Unknown for all models.</p>'
+def _trade_off(
+    models: Sequence[ModelReport],
+    colour: Mapping[str, str],
+    title: str,
+    unit: str,
+    figure: Callable[[ModelReport], float | None],
+) -> Html | None:
+    points = [
+        Point(one.model, figure(one), first, colour[one.model])
+        for one in models
+        if (first := _first(one))
+    ]
+    drawn = charts.scatter(points, title, unit)
+    return scrolling(title, drawn) if drawn else sentence("Unknown for all models.", "note")
 
 
-def _failures(report: BenchReport) -> Iterator[str]:
-    yield "<h2>Failures that tell most</h2>"
-    for one in report.models:
-        if one.failures:
-            yield f"<details open><summary><code>{_safe(one.model)}</code></summary>"
-            rows = ([_safe(bad.task_id), bad.outcome, _safe(bad.reason)] for bad in one.failures)
-            yield from _table(("task", "what happened", "how it showed"), rows)
-            yield "</details>"
-
-
-def _outcomes(report: BenchReport) -> Iterator[str]:
-    yield "<h2>What became of the answers</h2>"
-    kinds = sorted({kind for one in report.models for kind in one.outcomes})
-    rows = (
-        [f"<code>{_safe(one.model)}</code>", *(str(one.outcomes.get(kind, 0)) for kind in kinds)]
-        for one in report.models
+def _failures(one: ModelReport) -> Html | None:
+    if not one.failures:
+        return None
+    rows = table(
+        f"Failures of {one.model}",
+        one.failures,
+        (
+            Column[Failure]("task", lambda bad: code(bad.task_id)),
+            Column("what happened", lambda bad: badge(bad.outcome, "bad")),
+            Column("how it showed", lambda bad: line(bad.reason)),
+        ),
     )
-    yield from _table(("model", *(kind.replace("_", " ") for kind in kinds)), rows)
-    yield (
-        '<p class="note">An infra error is a fault of proofbox or of a provider and counts neither for nor'
-        " against a model.</p>"
+    return folded(code(one.model), rows, is_open=True)
+
+
+def _outcomes(models: Sequence[ModelReport]) -> Html | None:
+    kinds = sorted({kind for one in models for kind in one.outcomes})
+
+    def counted(kind: str) -> Column[ModelReport]:
+        return Column(
+            kind.replace("_", " "), lambda one: f"{one.outcomes.get(kind, 0):,}", number=True
+        )
+
+    rows = table(
+        "Answers by what became of them",
+        models,
+        (
+            Column[ModelReport]("model", lambda one: code(one.model)),
+            *(counted(kind) for kind in kinds),
+        ),
+    )
+    said = "An infra error is a fault of proofbox or of a provider and counts neither for nor against a model."
+    return joined(rows, sentence(said, "note")) if rows else None
+
+
+def _samples(shown: BenchReport) -> Html | None:
+    rows = table(
+        "Answers, those that failed first",
+        shown.samples,
+        (
+            Column[SampleReport]("task", lambda one: code(f"{one.task_id} #{one.sample}")),
+            Column("model", lambda one: code(one.model)),
+            Column(
+                "outcome", lambda one: badge(one.outcome, "good" if one.output_correct else "bad")
+            ),
+            Column("ran", _ran, number=True),
+            Column("why", lambda one: line(one.reason)),
+        ),
+    )
+    return folded(f"{len(shown.samples):,} answers, one by one", rows) if rows else None
+
+
+def _ran(one: SampleReport) -> str | None:
+    return seconds(one.execution_time) if one.execution_time is not None else None
+
+
+def _estimates(estimates: Sequence[CostReport]) -> Html | None:
+    return table(
+        "Rough estimates: nothing was asked",
+        estimates,
+        (
+            Column[CostReport]("model", lambda one: code(one.model)),
+            Column("questions", lambda one: f"{one.questions:,}", number=True),
+            Column("tokens in", lambda one: f"{one.input_tokens:,}", number=True),
+            Column("tokens out", lambda one: f"{one.output_tokens:,}", number=True),
+            Column("about", lambda one: _usd(one.usd), number=True),
+            Column("at most", lambda one: _usd(one.at_most_usd), number=True),
+            Column("price", lambda one: line(one.price)),
+        ),
     )
 
 
-def _table(heads: Iterable[str], rows: Iterable[list[str]]) -> Iterator[str]:
-    """A table of cells that are escaped already."""
-    yield f"<table><thead><tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr></thead><tbody>"
-    for row in rows:
-        yield f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>"
-    yield "</tbody></table>"
-
-
-def _safe(text: str) -> str:
-    return escape(_text.clean(text))
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"${amount:,.4f}"

@@ -133,7 +133,7 @@ def test_the_command_ends_with_the_verdict(tmp_path: Path, local_cache: Path) ->
     junit = tmp_path / "junit.xml"
     few = ["--mutation=off", "--repeat=1"]
 
-    passed = proofbox(tmp_path, local_cache, *few, f"--junit={junit}", ".")
+    passed = proofbox(tmp_path, local_cache, *few, f"--junit={junit}", f"--html={junit}.html", ".")
     (tmp_path / "tests/test_calc.py").write_text(VACUOUS)
     failed = proofbox(tmp_path, local_cache, *few, "--json", "calc.py", "tests")
     usage = proofbox(tmp_path, local_cache, "nothing.py")
@@ -142,6 +142,7 @@ def test_the_command_ends_with_the_verdict(tmp_path: Path, local_cache: Path) ->
     assert passed.returncode == 0, passed.stderr
     assert "passed: 1 test: 1 to keep." in passed.stdout
     assert 'failures="0"' in junit.read_text()
+    assert "<h1>Tests</h1>" in (tmp_path / "junit.xml.html").read_text()
     assert failed.returncode == 1
     assert json.loads(failed.stdout)["tests"][0]["kind"] == "weak"
     assert (usage.returncode, empty.returncode) == (2, 2)

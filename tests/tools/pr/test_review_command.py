@@ -145,6 +145,7 @@ def test_a_repository_on_this_machine_is_named_by_its_folder(
         ([".", "--head", "x", "--diff", "FILE"], "either --head or --diff"),
         ([".", "--head", "x", "--comment"], "need a pull request on GitHub"),
         (["octo/app#1", "--sarif", "no/such/folder.sarif"], "there is no folder"),
+        (["octo/app#1", "--html", "no/such/folder.html"], "there is no folder"),
         (["octo/app#1", "--env", "A"], "NAME=VALUE"),
     ],
 )
@@ -169,11 +170,13 @@ def test_what_cannot_be_meant_is_said(
 def test_the_report_is_printed_and_written(
     checks: Checks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As text without the review, as JSON with all of it, as Markdown and as SARIF."""
+    """As text without the review, as JSON with all of it, as Markdown, as SARIF and as a page."""
     checks.report = report_of(pull(), [full()])
     review, findings = tmp_path / "review.md", tmp_path / "findings.sarif"
+    page = tmp_path / "page.html"
+    files = ("--markdown", str(review), "--sarif", str(findings), "--html", str(page))
 
-    assert proofbox("octo/app#12", "--markdown", str(review), "--sarif", str(findings)) == 1
+    assert proofbox("octo/app#12", *files) == 1
     text = capsys.readouterr()
     assert proofbox("octo/app#12", "--json") == 1
     facts = json.loads(capsys.readouterr().out)
@@ -183,6 +186,7 @@ def test_the_report_is_printed_and_written(
     assert "## proofbox" not in text.out
     assert review.read_text() == checks.report.review
     assert json.loads(findings.read_text())["version"] == "2.1.0"
+    assert "<h1>Pull request</h1>" in page.read_text()
     assert PrReport.model_validate(facts) == checks.report
 
 

@@ -220,7 +220,7 @@ async def test_a_baseline_makes_a_page_pass_until_its_failure_is_mended(tmp_path
     """With a report for CI each time."""
     page = tmp_path / "page.md"
     page.write_text(GOOD + BROKEN)
-    flags = ("page.md", "--baseline", "base.json", "--junit", "junit.xml")
+    flags = ("page.md", "--baseline", "base.json", "--junit", "junit.xml", "--html", "all.html")
 
     missing, _, why = await proofbox(tmp_path, *flags)
     wrote, _, _ = await proofbox(tmp_path, *flags, "--write-baseline")
@@ -235,6 +235,7 @@ async def test_a_baseline_makes_a_page_pass_until_its_failure_is_mended(tmp_path
     assert "what counts: passed" in err
     assert "fails no longer" in said
     assert ET.parse(tmp_path / "junit.xml").getroot().get("failures") == "1"
+    assert "<code>page.md</code>" in (tmp_path / "all.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -304,6 +305,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
         (["page.md", "--write-baseline"], "--write-baseline needs --baseline"),
         (["page.md", "--diff", "--json"], "Give --diff or --json"),
         (["page.md", "--junit", "none/junit.xml"], "there is no folder"),
+        (["page.md", "--html", "none/page.html"], "there is no folder"),
     ],
 )
 async def test_flags_that_do_not_fit_are_bad_usage(flags: list[str], says: str) -> None:

@@ -1,0 +1,94 @@
+"""`proofbox report`: a report as a page in one file."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from ...tools._html import kinds
+from ..app import data_folder
+from ..jobs import Jobs
+from ..sandbox import InvalidInput
+from ..settings import Settings
+from .line import write
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The flags. `report` is the id of a job, or a file with JSON."""
+
+    report: str
+    html: str | None
+    principal: str
+    as_json: bool
+
+
+async def show(settings: Settings, wanted: Wanted) -> None:
+    """Write the page, or print it.
+
+    Raises:
+        InvalidInput: there is no such report, or the file cannot be written.
+    """
+    named = Path(wanted.report)
+    if wanted.report == "-":
+        facts, kind = _parsed(sys.stdin.read(), "stdin")
+    elif named.is_file():
+        facts, kind = _parsed(_text_of(named), wanted.report)
+    else:
+        facts, kind = await _of_job(settings, wanted)
+    if wanted.as_json:
+        text = json.dumps(facts, indent=2)
+    else:
+        text = kinds.file_of(facts, kind if kind in kinds.KINDS else "")
+    if wanted.html is None:
+        click.echo(text, nl=wanted.as_json)
+    else:
+        write(Path(wanted.html), text)
+
+
+async def _of_job(settings: Settings, wanted: Wanted) -> tuple[dict[str, Any], str]:
+    async with Jobs(data_folder(settings) / "jobs.sqlite3") as jobs:
+        state = await jobs.wait(wanted.principal, wanted.report)
+    if state.report is None:
+        why = state.reason or "Its report comes when it has finished."
+        raise InvalidInput(f"The job is {state.state} and has no report. {why}")
+    return state.report, state.kind
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read as text: {error}.") from error
+
+
+def _parsed(text: str, name: str) -> tuple[dict[str, Any], str]:
+    """The report in a text, and the tool that made it if that is said."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{name} has no JSON: {error}.") from error
+    if isinstance(data, dict):
+        facts = cast(dict[str, Any], data)
+        inner = facts.get("report")
+        # As get_job gives it.
+        if isinstance(inner, dict):
+            return cast(dict[str, Any], inner), str(facts.get("kind", ""))
+        if "verdict" in facts:
+            return facts, ""
+    raise InvalidInput(
+        f"{name} is no report. The --json of a command prints one, and so does the page of a job."
+    )
+
+
+def page_of(file: str | None, facts: dict[str, Any], kind: str) -> None:
+    """Write a report that a command has just made, where --html asks for it.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    if file is not None:
+        write(Path(file), kinds.file_of(facts, kind))

@@ -1,6 +1,16 @@
 """Sandboxes: the port (`base`), its errors, and one adapter a backend (`local`, `e2b`)."""
 
-from .base import Backend, Cell, Limits, OnOutput, Program, ProgramRunner, Sandbox, SandboxRequest
+from .base import (
+    Backend,
+    Cell,
+    Limits,
+    OnOutput,
+    Program,
+    ProgramRunner,
+    Sandbox,
+    SandboxRequest,
+    TeamBackend,
+)
 from .errors import (
     InvalidInput,
     ProofboxError,
@@ -47,4 +57,5 @@ __all__ = [
     "SandboxRequest",
     "SandboxUnavailable",
     "Stream",
+    "TeamBackend",
 ]

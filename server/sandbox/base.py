@@ -265,3 +265,31 @@ class Backend(Protocol):
     async def close(self) -> None:
         """Close every sandbox and stop everything. Idempotent."""
         ...
+
+
+@runtime_checkable
+class TeamBackend(Protocol):
+    """A backend whose sandboxes any process of the team can use that has the account. A request's label
+    `session` tells them apart.
+    """
+
+    async def find(self, request: SandboxRequest, sandbox_id: str) -> Sandbox | None:
+        """The running sandbox of that id which was created by such a request, here or in another process, as it is
+        now; None if it is gone or does not answer. What else was created by the request is killed.
+
+        Raises:
+            SandboxBusy, SandboxRejected, SandboxUnavailable: it could not be looked for.
+        """
+        ...
+
+    async def kill(self, request: SandboxRequest) -> None:
+        """Kill every sandbox that was created by such a request, in whatever process.
+
+        Raises:
+            SandboxBusy, SandboxRejected, SandboxUnavailable: that could not be done.
+        """
+        ...
+
+    async def let_go(self, sandbox: Sandbox) -> None:
+        """Forget a sandbox that another process uses now: it lives on, and calls that run in it here end."""
+        ...

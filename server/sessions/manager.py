@@ -1,21 +1,27 @@
 """The session manager: every sandbox is leased from here, and closed by here."""
 
 import hashlib
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
 
 import anyio
 
-from ..sandbox import Backend, SandboxBusy, SandboxRequest, SandboxUnavailable
+from ..replicas.team import Team
+from ..sandbox import Backend, SandboxBusy, SandboxError, SandboxRequest, SandboxUnavailable
 from .clock import Clock, SystemClock
 from .meter import Meter, NoMeter
+from .registry import Registry
 from .session import Lease, Session
 from .settings import SessionSettings
+from .sharing import Sharing
 from .store import Store
 from .upkeep import Upkeep
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +70,9 @@ class SessionManager:
     """Sessions over one backend. Use it as an async context manager, once.
 
     `on_end` is told the handle of every session that ends, for those who keep things by it; it must
-    not raise. `meter` counts how long sandboxes are open, and may refuse more. Leaving the context closes
-    every sandbox, at once and in bounded time, and then the backend.
+    not raise. `meter` counts how long sandboxes are open, and may refuse more. With a `team`, any replica of it can
+    serve any session. Leaving the context closes every sandbox, at once and in bounded time, and then the backend;
+    but sessions that another replica can go on with are left to it.
     """
 
     def __init__(
@@ -76,22 +83,35 @@ class SessionManager:
         clock: Clock | None = None,
         on_end: Callable[[str], None] = lambda handle: None,
         meter: Meter | None = None,
+        team: Team | None = None,
     ) -> None:
         self._backend = backend
         self._settings = settings or SessionSettings()
         self._clock = clock or SystemClock()
         self._on_end = on_end
         self._meter = meter or NoMeter()
+        self._team = team
+        self._sharing: Sharing | None = None
         self._running = False
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
+        settings, team, registry = self._settings, self._team, None
+        if team is not None:
+            registry = Registry(team, settings.limits, settings.idle_seconds)
         self._store = Store(
-            self._backend, self._settings, self._clock, self._tasks, self._on_end, self._meter
+            self._backend, settings, self._clock, self._tasks, self._on_end, self._meter, registry
         )
+        if team is not None and registry is not None:
+            sharing = Sharing(
+                registry, self._backend, self._store, settings, self._clock, self._tasks
+            )
+            self._sharing, team.on_full = sharing, sharing.make_room
         warm = self._settings.warm_principal
         ready = None if warm is None else self._request(warm)
-        self._upkeep = Upkeep(self._backend, self._settings, self._clock, self._store, ready)
+        self._upkeep = Upkeep(
+            self._backend, settings, self._clock, self._store, ready, self._sharing
+        )
         await self._tasks.__aenter__()
         self._upkeep.start(self._tasks)
         self._running = True
@@ -105,6 +125,7 @@ class SessionManager:
     ) -> None:
         self._running = False
         self._tasks.cancel_scope.cancel()
+        await self._part()
         await self._store.stop()
         # Not given the exception: a task group would wrap it.
         await self._tasks.__aexit__(None, None, None)
@@ -135,14 +156,14 @@ class SessionManager:
             self._meter.check(principal)
             session = await self._begin(principal, self._request(principal, **wanted))
         else:
-            session = self._resume(principal, session_id, wanted.get("packages", ()))
+            session = await self._resume(principal, session_id, wanted.get("packages", ()))
         try:
-            async with session.lock:
+            async with session.lock, self._holding(session):
                 await self._store.refresh(session)
                 yield self._lease(session, fresh=session_id is None)
                 # Told: the block came to its end with a sandbox, and knew the state of it.
                 if not session.lost:
-                    session.reset_reason = ""
+                    session.reset_reason = session.note = ""
         except BaseException:
             if session_id is None:
                 self._store.end(session)
@@ -165,8 +186,12 @@ class SessionManager:
 
         Raises:
             SessionNotFound: the principal has no such session.
+            SandboxBusy, SandboxUnavailable: another replica has it, and cannot be asked.
         """
-        session = self._store.find(principal, session_id)
+        if self._sharing is None:
+            session = self._store.find(principal, session_id)
+        else:
+            session = await self._sharing.withdraw(principal, session_id)
         self._store.end(session)
         await session.gone.wait()
 
@@ -211,7 +236,25 @@ class SessionManager:
         await self._store.places.take(principal)
         return self._store.add(principal, request)
 
-    def _resume(self, principal: str, handle: str, packages: tuple[str, ...]) -> Session:
+    def _holding(self, session: Session) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._sharing is None else self._sharing.holding(session)
+
+    async def _part(self) -> None:
+        if self._sharing is None:
+            return
+        with anyio.move_on_after(self._settings.close_seconds / 2, shield=True):
+            try:
+                await self._sharing.part()
+            except SandboxError as error:
+                logger.warning("No other replica goes on with the sessions of this one: %s", error)
+
+    async def _resume(self, principal: str, handle: str, packages: tuple[str, ...]) -> Session:
+        if self._sharing is not None:
+            known = self._store.peek(principal, handle)
+            if known is None:
+                await self._sharing.locate(principal, handle)
+            elif self._store.expired(known):
+                await self._sharing.freshen(known)
         session = self._store.find(principal, handle, packages)
         if session.users > self._settings.queue_length:
             raise SandboxBusy(

@@ -74,6 +74,10 @@ class Places:
         self._held[principal] += 1
         return True
 
+    def admit(self, principal: str) -> None:
+        """Count a place that is needed whether or not there is one."""
+        self._held[principal] += 1
+
     def leaving(self, principal: str) -> None:
         """A place of this principal is about to come back."""
         self._leaving[principal] += 1

@@ -46,7 +46,8 @@ class Session:
     nor expired nor rotated. `ready` marks one whose handle nobody has been given yet. `lost`: the
     sandbox must not be used any more. `missed_beats`: heartbeats in a row to it that failed.
     `check` raises SandboxBusy when its principal may use no more. `reset_reason` stays until a call that
-    could tell the caller has come to its end.
+    could tell the caller has come to its end, and so does `note`, about what was lost besides. `version` is that of
+    the record by which other replicas know it: 0 if they do not, -1 if it is not known yet.
     """
 
     handle: str
@@ -61,6 +62,8 @@ class Session:
     missed_beats: int = 0
     ended: bool = False
     reset_reason: str = ""
+    note: str = ""
+    version: int = 0
     check: Callable[[], None] = lambda: None
     lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     gone: anyio.Event = field(default_factory=anyio.Event)
@@ -73,6 +76,7 @@ class Lease:
         session_id: the handle to pass next time.
         state: `new`, `continued` or `reset`; read it after the work, which may change it.
         reset_reason: why state was lost, one sentence for the caller; empty unless `reset`.
+        note: what else was lost since the last call; mostly empty.
         sandbox: the session's sandbox, watched: when it raises `SandboxUnavailable`, the manager
             knows that it is lost.
         expires_in_seconds: the session is closed when unused for so long after this call.
@@ -91,6 +95,7 @@ class Lease:
         self.session_id = session.handle
         self.state: State = state
         self.reset_reason = session.reset_reason
+        self.note = session.note
         self.expires_in_seconds = expires_in_seconds
         self.rotates_in_seconds = rotates_in_seconds
         self._session = session

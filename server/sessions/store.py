@@ -7,10 +7,12 @@ from functools import partial
 
 from anyio.abc import TaskGroup
 
-from ..sandbox import Backend, InvalidInput, SandboxRequest
+from ..replicas.store import StoreUnusable
+from ..sandbox import Backend, InvalidInput, Sandbox, SandboxRequest
 from .clock import Clock
 from .meter import Meter
 from .places import Places
+from .registry import Registry
 from .session import Session, SessionNotFound
 from .settings import SessionSettings
 from .supply import Supply
@@ -27,6 +29,7 @@ class Store:
         tasks: TaskGroup,
         on_end: Callable[[str], None],
         meter: Meter,
+        registry: Registry | None = None,
     ) -> None:
         self.supply = Supply(backend, settings, clock)
         self.places = Places(settings, clock, self._evict)
@@ -35,6 +38,7 @@ class Store:
         self._tasks = tasks
         self._on_end = on_end
         self._meter = meter
+        self._registry = registry
         self._sessions: dict[str, Session] = {}
         self._stopped = False
         self.rotate_seconds = settings.max_age_seconds
@@ -47,16 +51,26 @@ class Store:
 
     def add(self, principal: str, request: SandboxRequest) -> Session:
         """A session, in use, without a sandbox yet; its place must have been taken."""
-        session = Session(
-            handle=secrets.token_urlsafe(24),
-            principal=principal,
-            request=request,
-            last_used=self._clock.monotonic(),
-            users=1,
-            check=partial(self._meter.check, principal),
-        )
-        self._sessions[session.handle] = session
+        handle = secrets.token_urlsafe(24)
+        if self._registry is not None:
+            request = self._registry.labelled(handle, request)
+        session = self._add(principal, handle, request, self._clock.monotonic())
+        session.users = 1
         return session
+
+    def admit(
+        self, principal: str, handle: str, request: SandboxRequest, *, last_used: float
+    ) -> Session:
+        """A session that another replica has begun. It gets a place, if need be beyond the cap."""
+        self.places.admit(principal)
+        session = self._add(principal, handle, request, last_used)
+        session.version = -1
+        return session
+
+    def peek(self, principal: str, handle: str) -> Session | None:
+        """The principal's session of that handle, if this replica knows it."""
+        session = self._sessions.get(handle)
+        return session if session is not None and session.principal == principal else None
 
     def find(self, principal: str, handle: str, packages: tuple[str, ...] = ()) -> Session:
         """The principal's session of that handle.
@@ -128,6 +142,32 @@ class Store:
         if session.ended:
             raise SessionNotFound
 
+    def attach(self, session: Session, sandbox: Sandbox) -> None:
+        """Give a session the sandbox that another replica made for it."""
+        self.supply.take_over(sandbox)
+        self._meter.opened(session.principal)
+        session.sandbox = sandbox
+        session.missed_beats = 0
+
+    async def let_go(self, session: Session) -> None:
+        """Leave a session's sandbox to whoever uses it now."""
+        sandbox, session.sandbox, session.lost = session.sandbox, None, False
+        if sandbox is not None:
+            self._meter.closed(session.principal)
+            await self.supply.let_go(sandbox)
+
+    async def forget(self, session: Session) -> None:
+        """Leave a session to whoever uses it now, or has ended it."""
+        if session.ended:
+            return
+        session.ended = True
+        del self._sessions[session.handle]
+        self._on_end(session.handle)
+        self.places.leaving(session.principal)
+        await self.let_go(session)
+        session.gone.set()
+        self.places.left(session.principal)
+
     def spawn_retire(self, session: Session) -> None:
         """Close the worn sandbox of a session that nobody uses, in the background."""
         if not self._stopped:
@@ -178,13 +218,32 @@ class Store:
             )
         await self._close_sandbox(session)
 
+    def _add(
+        self, principal: str, handle: str, request: SandboxRequest, last_used: float
+    ) -> Session:
+        check = partial(self._meter.check, principal)
+        session = Session(handle, principal, request, last_used, check=check)
+        self._sessions[handle] = session
+        return session
+
     async def _finish(self, session: Session) -> None:
+        if session.version and not await self._is_ours(session):
+            await self.let_go(session)
         await self._close_sandbox(session)
         session.gone.set()
         async with session.lock:
             # It may have been given another one while it was being ended.
             await self._close_sandbox(session)
         self.places.left(session.principal)
+
+    async def _is_ours(self, session: Session) -> bool:
+        """Whether no other replica has used it since; then none will find it any more."""
+        if self._registry is None:
+            return True
+        try:
+            return await self._registry.delete(session.handle, session.version)
+        except StoreUnusable:
+            return False
 
     async def _close_sandbox(self, session: Session) -> None:
         sandbox, session.sandbox, session.lost = session.sandbox, None, False

@@ -7,7 +7,14 @@ from typing import Any
 
 import anyio
 
-from ..sandbox import Backend, Sandbox, SandboxBusy, SandboxRequest, SandboxUnavailable
+from ..sandbox import (
+    Backend,
+    Sandbox,
+    SandboxBusy,
+    SandboxRequest,
+    SandboxUnavailable,
+    TeamBackend,
+)
 from .clock import Clock, finishes_within
 from .settings import SessionSettings
 
@@ -51,6 +58,17 @@ class Supply:
             await self.close(sandbox)
             raise SandboxUnavailable("proofbox is shutting down; nothing was run.")
         return sandbox
+
+    def take_over(self, sandbox: Sandbox) -> None:
+        """One that another process has created is ours to close now."""
+        self._open.append(sandbox)
+
+    async def let_go(self, sandbox: Sandbox) -> None:
+        """One is another's to close now."""
+        if sandbox in self._open:
+            self._open.remove(sandbox)
+        if isinstance(self._backend, TeamBackend):
+            await self._backend.let_go(sandbox)
 
     async def close(self, sandbox: Sandbox) -> None:
         """Close it, within the time that a close may take, even if the caller is cancelled."""

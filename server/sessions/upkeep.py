@@ -10,6 +10,7 @@ from ..sandbox import Backend, Sandbox, SandboxError, SandboxRequest, SandboxUna
 from .clock import Clock, finishes_within
 from .session import Session
 from .settings import SessionSettings
+from .sharing import Sharing
 from .store import Store
 
 logger = logging.getLogger(__name__)
@@ -32,12 +33,14 @@ class Upkeep:
         clock: Clock,
         store: Store,
         ready_request: SandboxRequest | None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._backend = backend
         self._settings = settings
         self._clock = clock
         self._store = store
         self._ready_request = ready_request
+        self._sharing = sharing
 
     def start(self, tasks: TaskGroup) -> None:
         """Start them; they end when the group is cancelled."""
@@ -63,6 +66,9 @@ class Upkeep:
             await _guarded(lambda: self._backend.warm_up(request))
 
     async def _sweep(self) -> None:
+        if self._sharing is not None:
+            # First, for the sandboxes of these not to be taken for nobody's.
+            await self._sharing.reconcile()
         killed = await self._backend.sweep()
         if killed:
             logger.info("Killed %d sandboxes that a dead proofbox had left", killed)

@@ -176,7 +176,7 @@ async def test_a_template_without_interpreter_is_rejected(
     standin: StandIn, e2b: E2BBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A port that never opens is a template that a person must change."""
-    monkeypatch.setattr("proofbox.server.sandbox.e2b.backend._BOOT_SECONDS", 0.5)
+    monkeypatch.setattr("proofbox.server.sandbox.e2b.starting._BOOT_SECONDS", 0.5)
     standin.faults.inject("port_not_open", times=100, on="/contexts")
 
     with pytest.raises(SandboxRejected, match="template"):

@@ -5,17 +5,19 @@ from collections.abc import Awaitable, Callable
 import anyio
 
 from ..errors import SandboxBusy
+from .team import Places
 
 
 class Admission:
-    """At most `most` places, given out at most `rate` a second with a burst of one second's worth.
+    """Places, given out at most `rate` a second with a burst of one second's worth.
 
     Waiting for either takes at most `patience_seconds`, then `SandboxBusy`: a queue that nobody sees
-    ends in a client's timeout.
+    ends in a client's timeout. `most` is how many places there are.
     """
 
     def __init__(
         self,
+        places: Places,
         *,
         most: int,
         rate: float,
@@ -23,7 +25,7 @@ class Admission:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self._places = anyio.Semaphore(most)
+        self.places = places
         self._most = most
         self._interval = 1 / rate
         self._burst = max(rate, 1) * self._interval
@@ -32,14 +34,14 @@ class Admission:
         self._sleep = sleep
         self._next = 0.0
 
-    async def enter(self) -> None:
-        """Take a place. Give it back with `leave`.
+    async def enter(self, key: str, seconds: float) -> None:
+        """Take a place for a sandbox that lives for so long. Its end gives it back to `places`.
 
         Raises:
             SandboxBusy: no place became free, or too many wait.
         """
         with anyio.move_on_after(self._patience) as scope:
-            await self._places.acquire()
+            await self.places.take(key, seconds)
         if scope.cancelled_caught:
             raise SandboxBusy(
                 f"All {self._most} sandboxes that proofbox may use are in use. Close sessions that are not "
@@ -49,11 +51,9 @@ class Admission:
         try:
             await self._take_turn()
         except BaseException:
-            self._places.release()
+            with anyio.CancelScope(shield=True):
+                await self.places.give_back(key, gone=True)
             raise
-
-    def leave(self) -> None:
-        self._places.release()
 
     async def _take_turn(self) -> None:
         now = self._clock()

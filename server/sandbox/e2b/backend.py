@@ -6,37 +6,40 @@ import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import fields, replace
-from typing import Any, Literal
+from dataclasses import fields
+from typing import Any, Literal, cast
 
 import anyio
 import e2b
-from e2b.sandbox.sandbox_api import SandboxNetworkOpts, SandboxQuery
+from e2b.sandbox.sandbox_api import SandboxInfo, SandboxNetworkOpts
 from e2b_code_interpreter import Context
 
-from ..base import Limits, SandboxRequest
-from ..errors import InvalidInput, SandboxError, SandboxRejected, SandboxUnavailable
-from . import packages
+from ..base import Limits, Sandbox, SandboxRequest
+from ..errors import SandboxError, SandboxRejected, SandboxUnavailable
+from . import packages, starting
 from .admission import Admission
 from .bounded import AsyncSandbox
-from .cells import settle_in
 from .failures import creation_failure, translated
-from .replica import APP, KEY, Replica
+from .guest import Surroundings
+from .listing import Listing
+from .replica import KEY, SESSION, Replica, owner_of
 from .sandbox import LANGUAGES, E2BSandbox
+from .team import OwnPlaces, Team, TeamPlaces
 
 logger = logging.getLogger(__name__)
 
 # From the request to an interpreter that answers; E2B promises much less.
 _CREATE_SECONDS = 60.0
-_BOOT_SECONDS = 20.0
 _CLOSE_SECONDS = 30.0
 _REQUEST_SECONDS = 20.0
+# How long after its expiry a sandbox may be listed, by what others measured.
+_MARGIN_SECONDS = 30.0
 # A fifth of the smallest plan's sandboxes: others have work too.
 _SPREAD = 4
 
 
 class E2BBackend:
-    """Implements `Backend`.
+    """Implements `TeamBackend`.
 
     Args:
         api_key: E2B's key. The domain comes from the environment, as the SDK reads it.
@@ -50,6 +53,7 @@ class E2BBackend:
         patience_seconds: how long `create` waits for a place before it says busy.
         allow_internet: whether code may reach the internet.
         package_hosts: what a sandbox may reach while packages are being installed.
+        team: the replicas that share the account's limits and each other's sandboxes, if there are several.
     """
 
     name: Literal["local", "e2b"] = "e2b"
@@ -69,6 +73,7 @@ class E2BBackend:
         allow_internet: bool = False,
         package_hosts: tuple[str, ...] = ("pypi.org", "files.pythonhosted.org"),
         replica: Replica | None = None,
+        team: Team | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
@@ -80,10 +85,18 @@ class E2BBackend:
         self._allow_internet = allow_internet
         self._package_hosts = package_hosts
         self.spread = min(_SPREAD, max_sandboxes)
-        self._replica = replica or Replica()
+        self._team = team
+        self._replica = replica or Replica(team=team)
+        self._listing = Listing(api_key)
         self._clock = clock
         self._sleep = sleep
+        places = (
+            OwnPlaces(max_sandboxes)
+            if team is None
+            else TeamPlaces(team, max_sandboxes, sleep=sleep, margin=_MARGIN_SECONDS)
+        )
         self._admission = Admission(
+            places,
             most=max_sandboxes,
             rate=create_rate,
             patience_seconds=patience_seconds,
@@ -107,10 +120,11 @@ class E2BBackend:
         wanted = packages.check((*defaults, *request.packages))
         if self._closed:
             raise SandboxUnavailable("proofbox is shutting down.")
-        await self._admission.enter()
+        key = str(uuid.uuid4())
+        await self._admission.enter(key, _CREATE_SECONDS + self._ttl)
         # A cancelled HTTP request may still make a sandbox. So the request is never cancelled: it
         # goes on in a task of its own, and what it brings is killed when nobody wants it any more.
-        maker = asyncio.create_task(self._make(request, wanted))
+        maker = asyncio.create_task(self._make(request, key, wanted))
         self._makers.add(maker)
         maker.add_done_callback(self._makers.discard)
         try:
@@ -125,11 +139,30 @@ class E2BBackend:
         held = {field.name: "the E2B template, whatever is set here" for field in fields(Limits)}
         return {**held, "output_bytes": "proofbox, for each stream of a call"}
 
+    async def find(self, request: SandboxRequest, sandbox_id: str) -> E2BSandbox | None:
+        found = None
+        for info in await self._made_for(request):
+            if info.sandbox_id == sandbox_id and info.state == "running":
+                found = info
+            else:
+                await self._kill(info)
+        return None if found is None else await self._connect(found, request)
+
+    async def kill(self, request: SandboxRequest) -> None:
+        for info in await self._made_for(request):
+            await self._kill(info)
+
+    async def let_go(self, sandbox: Sandbox) -> None:
+        for key, known in tuple(self._sandboxes.items()):
+            if known is not None and known is sandbox:
+                del self._sandboxes[key]
+                await known.abandon()
+
     async def sweep(self) -> int:
         killed = 0
-        for key, sandbox_id in await self._orphans():
-            with translated("kill an orphaned E2B sandbox"), anyio.fail_after(_REQUEST_SECONDS):
-                killed += await AsyncSandbox.kill(sandbox_id, api_key=self._api_key)
+        for info in await self._orphans():
+            killed += await self._kill(info)
+            key = info.metadata.get(KEY, "")
             logger.info("Killed an E2B sandbox that a dead process left behind (%s)", key)
         return killed
 
@@ -146,20 +179,30 @@ class E2BBackend:
                     if sandbox is not None:
                         group.start_soon(sandbox.close)
 
-    async def _orphans(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
-        with translated("list the E2B sandboxes"), anyio.fail_after(6 * _REQUEST_SECONDS):
-            # Running and paused ones: the SDK's default.
-            pages = AsyncSandbox.list(
-                query=SandboxQuery(metadata={"app": APP}), api_key=self._api_key
-            )
-            while pages.has_next:
-                found += [
-                    (info.metadata.get(KEY, ""), info.sandbox_id)
-                    for info in await pages.next_items()
-                    if self._replica.is_orphan(info.metadata, self._sandboxes.keys())
-                ]
-        return found
+    async def _made_for(self, request: SandboxRequest) -> list[SandboxInfo]:
+        marks = {"owner": owner_of(request), SESSION: request.labels[SESSION]}
+        return await self._listing.find(**marks)
+
+    async def _kill(self, info: SandboxInfo) -> bool:
+        """End one that is not known here any more, and give its place back; whether it was there."""
+        killed = await self._listing.kill(info.sandbox_id)
+        if self._team is not None:
+            await self._admission.places.give_back(info.metadata.get(KEY, ""), gone=True)
+        return killed
+
+    async def _orphans(self) -> list[SandboxInfo]:
+        found, keys = await self._listing.find(), self._sandboxes.keys()
+        if self._team is None:
+            return [info for info in found if self._replica.is_orphan(info.metadata, keys)]
+        # In this order: who made one of these, and who claims one, is known by now.
+        living, claimed = await self._team.living(), await self._team.claimed()
+        if living is None:
+            return []
+        return [
+            info
+            for info in found
+            if self._replica.is_orphan_of_team(info.metadata, keys, living, claimed)
+        ]
 
     def _discard(self, maker: asyncio.Task[E2BSandbox]) -> None:
         """Close what an unwanted maker brought."""
@@ -167,25 +210,24 @@ class E2BBackend:
             return
         self._look_after(maker.result().close())
 
-    async def _make(self, request: SandboxRequest, wanted: tuple[str, ...]) -> E2BSandbox:
-        key = str(uuid.uuid4())
+    async def _make(self, request: SandboxRequest, key: str, wanted: tuple[str, ...]) -> E2BSandbox:
         self._sandboxes[key] = None
         try:
             sdk = await self._start(request, key, wanted)
             try:
                 sandbox = await self._prepare(sdk, request, key, wanted)
             except BaseException:
-                await self._kill_all(key)
+                await self._clean_up(key)
                 raise
         except BaseException:
-            self._forget(key)
+            del self._sandboxes[key]
             raise
         self._sandboxes[key] = sandbox
         return sandbox
 
-    def _forget(self, key: str) -> None:
-        del self._sandboxes[key]
-        self._admission.leave()
+    async def _forget(self, key: str, gone: bool) -> None:
+        if self._sandboxes.pop(key, None) is not None:
+            await self._admission.places.give_back(key, gone=gone)
 
     async def _start(
         self, request: SandboxRequest, key: str, wanted: tuple[str, ...]
@@ -213,7 +255,7 @@ class E2BBackend:
         try:
             return asking.result()
         except Exception as error:
-            await self._kill_all(key)
+            await self._clean_up(key)
             known = creation_failure(error)
             if known is None:
                 raise
@@ -224,7 +266,7 @@ class E2BBackend:
         await asyncio.wait({asking})
         if asking.exception() is not None:
             logger.info("A request for an E2B sandbox failed after it was given up")
-        await self._kill_all(key)
+        await self._clean_up(key)
 
     def _look_after(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.ensure_future(work)
@@ -244,32 +286,44 @@ class E2BBackend:
         self, sdk: AsyncSandbox, request: SandboxRequest, key: str, wanted: tuple[str, ...]
     ) -> E2BSandbox:
         expires_at = self._clock() + self._ttl
-        contexts = await self._contexts(sdk)
-        python = next((context for context in contexts if context.language == "python"), None)
-        if python is None:
-            raise SandboxRejected(
-                "The E2B template has no Python interpreter. Use E2B's code interpreter template or one "
-                "built from it."
-            )
-        with translated("start the interpreter"):
-            surroundings = await settle_in(sdk, python, _BOOT_SECONDS)
-        if not f"{surroundings.python}.".startswith(f"{request.python}." if request.python else ""):
-            raise InvalidInput(
-                f"Python {request.python} was asked for, and the E2B template has {surroundings.python}. Name "
-                "a template that has it (PROOFBOX_E2B_TEMPLATE), or use the local backend."
-            )
-        installer, target = surroundings.executable, ""
-        if request.bare:
-            # The template's own packages are seen by its own interpreter alone.
-            target = await packages.make_environment(sdk, installer)
-            surroundings = replace(surroundings, executable=target)
-        if wanted or request.wheels:
-            await packages.install(
-                sdk, python, installer, wanted, target=target, wheels=request.wheels
-            )
-            if not self._allow_internet:
-                with translated("close the network of the sandbox"):
-                    await sdk.update_network({"deny_out": [e2b.ALL_TRAFFIC]})
+        contexts, python = await starting.interpreters(sdk, self._sleep)
+        surroundings = await starting.prepare(
+            sdk, python, request, wanted, close_network=not self._allow_internet
+        )
+        return self._sandbox(sdk, request, key, contexts, surroundings, expires_at)
+
+    async def _connect(self, info: SandboxInfo, request: SandboxRequest) -> E2BSandbox | None:
+        """A sandbox that another replica made, or this one under another hold; None if it does not answer."""
+        key = info.metadata.get(KEY, "")
+        expires_at = self._clock() + self._ttl
+        await self._admission.places.keep(key, self._ttl)
+        try:
+            with translated("reach the sandbox"), anyio.fail_after(_REQUEST_SECONDS):
+                sdk = cast(
+                    AsyncSandbox,
+                    await AsyncSandbox.connect(
+                        info.sandbox_id, timeout=math.ceil(self._ttl), api_key=self._api_key
+                    ),
+                )
+            contexts, python = await starting.interpreters(sdk, self._sleep)
+            surroundings = await starting.settle(sdk, python)
+        except (SandboxUnavailable, SandboxRejected) as error:
+            logger.warning("A sandbox of another replica does not answer: %s", error)
+            await self._clean_up(key)
+            return None
+        sandbox = self._sandbox(sdk, request, key, contexts, surroundings, expires_at)
+        self._sandboxes[key] = sandbox
+        return sandbox
+
+    def _sandbox(
+        self,
+        sdk: AsyncSandbox,
+        request: SandboxRequest,
+        key: str,
+        contexts: list[Context],
+        surroundings: Surroundings,
+        expires_at: float,
+    ) -> E2BSandbox:
         return E2BSandbox(
             sdk,
             contexts=contexts,
@@ -279,37 +333,21 @@ class E2BBackend:
             bare=request.bare,
             expires_at=expires_at,
             clock=self._clock,
-            on_closed=lambda: self._forget(key),
+            on_extended=lambda seconds: self._admission.places.keep(key, seconds),
+            on_closed=lambda gone: self._forget(key, gone),
         )
 
-    async def _contexts(self, sdk: AsyncSandbox) -> list[Context]:
-        """The interpreters that the template starts. Right after a start they may not be there."""
+    async def _clean_up(self, key: str) -> None:
+        """Kill every sandbox that a request with this key made, however it ended for us, and give its place
+        back.
+        """
+        gone = False
         try:
-            with translated("reach the interpreter"), anyio.fail_after(_BOOT_SECONDS):
-                while True:
-                    try:
-                        return await sdk.list_code_contexts()
-                    except e2b.TimeoutException as error:
-                        if "port is not open" not in str(error):
-                            raise
-                    await self._sleep(0.25)
-        except SandboxUnavailable as error:
-            if isinstance(error.__cause__, TimeoutError):
-                raise SandboxRejected(
-                    "The E2B sandbox runs, but no code interpreter in it. Use E2B's code interpreter template "
-                    "or one built from it."
-                ) from error
-            raise
-
-    async def _kill_all(self, key: str) -> None:
-        """Kill every sandbox that a request with this key made, however it ended for us."""
-        try:
-            with translated("clean up"), anyio.move_on_after(_REQUEST_SECONDS, shield=True):
-                pages = AsyncSandbox.list(
-                    query=SandboxQuery(metadata={"app": APP, KEY: key}), api_key=self._api_key
-                )
-                while pages.has_next:
-                    for info in await pages.next_items():
-                        await AsyncSandbox.kill(info.sandbox_id, api_key=self._api_key)
+            with anyio.move_on_after(_REQUEST_SECONDS, shield=True):
+                for info in await self._listing.find(**{KEY: key}):
+                    await self._listing.kill(info.sandbox_id)
+                gone = True
         except SandboxError:
             logger.warning("Could not look for what a failed start left; its time to live ends it")
+        with anyio.CancelScope(shield=True):
+            await self._admission.places.give_back(key, gone=gone)

@@ -28,9 +28,12 @@ def end_like_a_script(shell):
             raise SystemExit(code)
     shell.exiter.__class__ = Exit
 
+# Another replica may have settled in before.
+fresh = not hasattr(sys.stdout, "proofbox")
 try:
     from IPython import get_ipython
-    end_like_a_script(get_ipython())
+    if fresh:
+        end_like_a_script(get_ipython())
 except Exception:
     pass
 
@@ -56,10 +59,11 @@ def in_pieces(stream, most=65536):
     def replace(self, new):
         nonlocal inner
         inner = getattr(new, "__wrapped__", new)
-    stream.__class__ = type(kind.__name__, (kind,), {"write": property(write, replace)})
+    members = {"write": property(write, replace), "proofbox": True}
+    stream.__class__ = type(kind.__name__, (kind,), members)
 
 for stream in (sys.stdout, sys.stderr):
-    if hasattr(stream, "pub_thread"):
+    if fresh and hasattr(stream, "pub_thread"):
         try:
             in_pieces(stream)
         except Exception:

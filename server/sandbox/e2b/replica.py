@@ -8,9 +8,12 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 
 from ..base import SandboxRequest
+from .team import Team
 
 APP = "proofbox"
 KEY = "create"
+SESSION = "session"
+_TEAM = "team"
 
 
 def _hash(text: str) -> str:
@@ -29,37 +32,62 @@ def _machine() -> str:
     return _hash("\n".join(parts))
 
 
-class Replica:
-    """This process, as sandboxes remember it: `<machine>.<process>.<random>`."""
+def owner_of(request: SandboxRequest) -> str:
+    """The owner as E2B may know it: metadata is shown to everybody in the E2B team."""
+    return _hash(request.owner)
 
-    def __init__(self, machine: str | None = None) -> None:
+
+class Replica:
+    """This process, as sandboxes remember it: `<machine>.<process>.<random>`, or as it is called in its team."""
+
+    def __init__(self, machine: str | None = None, team: Team | None = None) -> None:
         self._machine = machine or _machine()
-        self.name = f"{self._machine}.{os.getpid()}.{secrets.token_hex(4)}"
+        self._team = team.id if team else ""
+        self.name = team.name if team else f"{self._machine}.{os.getpid()}.{secrets.token_hex(4)}"
 
     def metadata(self, request: SandboxRequest, key: str) -> dict[str, str]:
-        """The owner is hashed: metadata is shown to everybody in the E2B team."""
+        """The marks of a new sandbox."""
         return {
             "purpose": "session",
             **request.labels,
             "app": APP,
-            "owner": _hash(request.owner),
+            "owner": owner_of(request),
             "replica": self.name,
             KEY: key,
+            **({_TEAM: self._team} if self._team else {}),
         }
 
     def is_orphan(self, metadata: Mapping[str, str], keys: Container[str]) -> bool:
         """Whether this sandbox is ours to kill: made by a process of this machine that is dead, or by
         this one, which no longer knows it (`keys` are those that it knows).
 
-        Everything else may be alive. What is not dies of its short time to live.
+        Everything else may be alive. What is not dies of its short time to live. Of a team's see
+        `is_orphan_of_team`.
         """
-        if metadata.get("app") != APP:
+        if metadata.get("app") != APP or metadata.get(_TEAM):
             return False
         if metadata.get("replica") == self.name:
             return metadata.get(KEY, "") not in keys
         machine, _, rest = metadata.get("replica", "").partition(".")
         process = rest.partition(".")[0]
         return machine == self._machine and process.isdecimal() and not _lives(int(process))
+
+    def is_orphan_of_team(
+        self,
+        metadata: Mapping[str, str],
+        keys: Container[str],
+        living: Container[str],
+        claimed: Container[str],
+    ) -> bool:
+        """The same in a team, whose members judge each other's wherever they run: nobody will ask for it, and who
+        made it is dead or does not know it.
+        """
+        if metadata.get("app") != APP or metadata.get(_TEAM) != self._team:
+            return False
+        if metadata.get(KEY, "") in keys or metadata.get(SESSION, "") in claimed:
+            return False
+        maker = metadata.get("replica", "")
+        return maker == self.name or maker not in living
 
 
 def _lives(process: int) -> bool:

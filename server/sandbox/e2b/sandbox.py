@@ -33,6 +33,7 @@ _CONTEXT_SECONDS = 60.0
 _CLOSE_SECONDS = 15.0
 # A call may end this long before the sandbox does: settling and reading results take time too.
 _MARGIN_SECONDS = 60.0
+_LEAST_LIFE = 15
 
 
 class E2BSandbox:
@@ -49,8 +50,10 @@ class E2BSandbox:
         bare: bool,
         expires_at: float,
         clock: Callable[[], float],
-        on_closed: Callable[[], None],
+        on_extended: Callable[[float], Awaitable[None]],
+        on_closed: Callable[[bool], Awaitable[None]],
     ) -> None:
+        """`on_extended` is told before it lives for so long from now, `on_closed` whether it is dead for certain."""
         self._sdk = sdk
         self._contexts = {context.language: context for context in contexts}
         self._surroundings = surroundings
@@ -59,6 +62,7 @@ class E2BSandbox:
         self._bare = bare
         self._expires_at = expires_at
         self._clock = clock
+        self._on_extended = on_extended
         self._on_closed = on_closed
         self._kernels: dict[str, Kernel] = {}
         self._lock = anyio.Lock()
@@ -167,9 +171,10 @@ class E2BSandbox:
             return self._relay
 
     async def keep_alive(self, seconds: float) -> None:
+        await self._on_extended(max(seconds, _LEAST_LIFE))
         with translated("keep the E2B sandbox alive"), anyio.fail_after(_CONTROL_SECONDS):
             try:
-                await self._sdk.set_timeout(max(math.ceil(seconds), 15))
+                await self._sdk.set_timeout(max(math.ceil(seconds), _LEAST_LIFE))
             except e2b.SandboxException as error:
                 if error.status_code == 400:
                     raise SandboxUnavailable(
@@ -182,18 +187,28 @@ class E2BSandbox:
         if self._closed:
             return
         self._closed = True
+        gone = False
         try:
             with anyio.move_on_after(_CLOSE_SECONDS, shield=True) as scope:
                 if self._relay is not None:
                     await self._relay.forget()
-                await self._kill()
+                gone = await self._kill()
             if scope.cancelled_caught:
                 logger.warning("An E2B sandbox was not killed in time; its time to live ends it")
         finally:
             self._running.cancel()
-            self._on_closed()
+            with anyio.CancelScope(shield=True):
+                await self._on_closed(gone)
 
-    async def _kill(self) -> None:
+    async def abandon(self) -> None:
+        """Leave it to somebody else, as it is."""
+        self._closed = True
+        self._running.cancel()
+        if self._relay is not None:
+            await self._relay.forget()
+
+    async def _kill(self) -> bool:
+        """Whether it is dead for certain."""
         for pause in (0.5, 2.0, 0.0):
             try:
                 with translated("kill the E2B sandbox"):
@@ -202,9 +217,10 @@ class E2BSandbox:
                 await anyio.sleep(pause)
             except SandboxError:
                 logger.warning("An E2B sandbox could not be killed; its time to live ends it")
-                return
+                return False
             else:
-                return
+                return True
+        return False
 
     @asynccontextmanager
     async def _turn(self, seconds: float) -> AsyncGenerator[None]:

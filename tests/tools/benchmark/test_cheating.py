@@ -5,7 +5,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from cheats import CHEATS, SURVIVOR
+from cheats import CHEATS, RESOURCES, SURVIVOR, TIMES, Cheat
 from judging import judge_all
 
 from proofbox.server.programs import OpenSandbox
@@ -19,10 +19,11 @@ HUMAN_EVAL = Path(__file__).parents[2] / "data" / "human_eval" / "HumanEval.json
 TESTS = "assert double(2) == 4\nassert double(5) == 10\nassert double(-3) == -6\n"
 
 
-def double(tests: str = TESTS) -> Task:
+def double(tests: str = TESTS, *, wall_seconds: int = 6) -> Task:
     """The task that most answers are for, with little time."""
     fields = {"id": "double", "prompt": "Double x.", "entry_point": "double", "tests": tests}
-    task = own_format.task(Row("double", {**fields, "cpu_seconds": 1, "wall_seconds": 6}))
+    limits = {"cpu_seconds": 1, "wall_seconds": wall_seconds}
+    task = own_format.task(Row("double", {**fields, **limits}))
     return dataclasses.replace(task, memory_bytes=512 * 1024**2)
 
 
@@ -31,8 +32,8 @@ async def test_no_trick_passes_and_none_does_harm(
     open_sandbox: OpenSandbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each of over 60 answers has an outcome that is right for it, and the harness notices nothing."""
-    tasks = {**load_tasks(HUMAN_EVAL), "double": double()}
-    candidates = [Candidate(one.task, one.name, 0, one.code) for one in CHEATS]
+    tasks = {**load_tasks(HUMAN_EVAL), "double": double(), "briefly": double(wall_seconds=2)}
+    candidates = [Candidate(_task(one), one.name, 0, one.code) for one in CHEATS]
     assert len(CHEATS) >= 60
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -83,6 +84,12 @@ async def test_tests_that_are_code_are_fooled_by_flagged_code_only(
             assert judgement.flags, one.name
         assert judgement.passed or one.outcomes != {"passed"}, one.name
     assert set(fooled) <= NEEDS_COMPARISON
+
+
+def _task(cheat: Cheat) -> str:
+    """What takes all its time gets little."""
+    is_endless = cheat in TIMES or cheat in RESOURCES
+    return "briefly" if is_endless and "timeout" in cheat.outcomes else cheat.task
 
 
 def _running(argument: str) -> list[str]:

@@ -22,12 +22,12 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="the local backend needs Linux"),
 ]
 
-TASKS, SAMPLES = 6, 3
+TASKS, SAMPLES = 4, 3
 MEASURED = {"latency", "first_token", "execution", "execution_time", "relative_time"}
 
 
 def solved(prompt: str) -> str:
-    """The reference solution for two tasks of three, something wrong for the others."""
+    """The reference solution for two tasks of four, something wrong for the others."""
     tasks = list(load_tasks("builtin").values())[:TASKS]
     number = next(n for n, task in enumerate(tasks) if prompt_of(task) == prompt)
     code = tasks[number].reference if number % 3 else "nothing = None"
@@ -133,7 +133,7 @@ async def test_a_killed_benchmark_asks_nothing_twice_and_reports_the_same(
             while not stub.is_idle:
                 await anyio.sleep(0.01)
         asked_before = len(stub.asked)
-        await kill_when(stub, killed, local_cache, lambda: written(data, "verdict") >= 3)
+        await kill_when(stub, killed, local_cache, lambda: written(data, "verdict") >= 2)
         asked = Counter(stub.asked)
         report = await finish(stub, killed, local_cache)
         files = {name: (killed / name).read_bytes() for name in ("page.html", "all.jsonl")}
@@ -150,5 +150,5 @@ async def test_a_killed_benchmark_asks_nothing_twice_and_reports_the_same(
     facts = json.loads(report)
     assert without_times(facts) == without_times(json.loads(uninterrupted))
     assert facts["verdict"] == "passed"
-    assert facts["models"][0]["passed"] == 4 * SAMPLES
+    assert facts["models"][0]["passed"] == 2 * SAMPLES
     assert stub.key not in (report + files["page.html"] + files["all.jsonl"]).decode()

@@ -33,6 +33,7 @@ from ..tools.run_generated_tests.tool import run_generated_tests
 from ..tools.validate_snippets.tool import validate_snippets
 from . import prompting, schemas
 from .jobs import Jobs
+from .parsing import make_safe
 from .quotas.quotas import Quotas
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
@@ -236,6 +237,7 @@ async def open_app(
     are the folders that paths may name where the settings name none. `quotas` counts what principals use;
     there are `several` if they are told apart. Without `warm` nothing is made ready before it is asked for.
     """
+    make_safe()
     news = News(several=several)
 
     def tell(line: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 _RUNNER = """
 import importlib, json, sys
-import pytest
 
 name, options, records, root, *more = json.loads(sys.argv[1])
 out = open(records, "w", buffering=1)
@@ -17,7 +16,12 @@ out = open(records, "w", buffering=1)
 def say(kind, /, **fields):
     out.write(json.dumps({"t": kind, **fields}) + "\\n")
 
-plugin = importlib.import_module(f"proofbox_guest.{name}").plugin(options, say)
+module = importlib.import_module(f"proofbox_guest.{name}")
+if options.get("early"):
+    module.early(options)
+import pytest
+
+plugin = module.plugin(options, say)
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:anyio", *more, root], plugins=[plugin]))
 """
 

@@ -12,11 +12,12 @@ from .._context import App
 from .beyond.api import api_changes
 from .beyond.behaviour import fresh
 from .beyond.beyond import Beyond, OnPython, Speed
-from .beyond.coverage import change_coverage
+from .beyond.coverage import Measuring
 from .checked import Checked
 from .environment.environment import Behaviour, Environments, SideName
 from .environment.prepare import prepare_sides
 from .environment.projects import project_folders
+from .environment.resolving import readable
 from .environment.side import Side
 from .evidence.compare import compare
 from .evidence.evidence import Evidence
@@ -50,6 +51,12 @@ def check(request: PrRequest) -> None:
         raise InvalidInput("The base of a pull request is what GitHub says; leave base out.")
     if request.snippets and not request.performance:
         raise InvalidInput("snippets are what performance measures: set performance as well.")
+    _, unreadable = readable(request.packages)
+    if unreadable:
+        raise InvalidInput(
+            f"{unreadable[0][:80]!r} is not a package requirement. Give names with optional versions and"
+            ' extras, like "pandas>=2,<3"; options, paths and addresses are not taken.'
+        )
 
 
 async def run(app: App, who: str, request: PrRequest, tell: Tell = lambda said: None) -> PrReport:
@@ -113,16 +120,21 @@ class _Project:
                     found, environments=environments, failures=failures, problems=problems
                 )
                 if not any(side.problem for side in (environments.base, environments.head)):
-                    evidence = await compare(self.pull, base, head, self.request, self.tell)
+                    measuring = Measuring(self.pull, head, self.request, self.tell)
+                    beside = measuring.lines if look_beyond is not None else None
+                    evidence = await compare(self.pull, base, head, self.request, self.tell, beside)
                     found = replace(found, evidence=evidence)
                     if look_beyond is not None:
-                        found = replace(found, beyond=await look_beyond(evidence, base, head))
+                        beyond = await look_beyond(evidence, measuring, base, head)
+                        found = replace(found, beyond=beyond)
         except SandboxError as error:
             # What was found before stays found.
             found = replace(found, problems=(*found.problems, str(error)))
         return found
 
-    async def _beyond(self, evidence: Evidence, base: Side, head: Side) -> Beyond:
+    async def _beyond(
+        self, evidence: Evidence, measuring: Measuring, base: Side, head: Side
+    ) -> Beyond:
         self.tell("Looking at what tests do not tell")
         speeds: tuple[Speed, ...] = ()
         if self.request.performance:
@@ -130,14 +142,14 @@ class _Project:
 
             speeds = await compare_speed(self.pull, base, head, self.request, self.tell)
         return Beyond(
-            coverage=await change_coverage(self.pull, head, evidence, self.request, self.tell),
+            coverage=await measuring.result(evidence),
             api=await anyio.to_thread.run_sync(api_changes, self.pull),
             speeds=speeds,
             behaviours=fresh(_tried(base, evidence, "base"), _tried(head, evidence, "head")),
         )
 
 
-_Look = Callable[[Evidence, Side, Side], Awaitable[Beyond]]
+_Look = Callable[[Evidence, Measuring, Side, Side], Awaitable[Beyond]]
 
 
 def _judged(both: Environments) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .project import Module
+from .suite import every_statement
 
 _NOT_SOURCE = {
     "docs",
@@ -119,7 +120,7 @@ def imports(text: str) -> Iterator[tuple[str, int]]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    for node in ast.walk(tree):
+    for node in every_statement(tree):
         if isinstance(node, ast.Import):
             yield from ((item.name, node.lineno) for item in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from ...run_generated_tests.repeats import draws_on_chance
 from .ground import Ground
-from .pieces import Pieces
 from .runs import Told
 from .statements import statements
 from .trees import View, text
@@ -24,22 +23,23 @@ def by_chance(ground: Ground, told: Told, names: Iterable[str]) -> frozenset[str
     of its file reads what chance decides, or names something that a changed line makes depend on chance.
     """
     drawing = drawing_names(ground)
-    sheets: dict[str, list[Pieces]] = {}
+    known: dict[str, bool] = {}
     found = set[str]()
+
+    def is_chancy(piece: str) -> bool:
+        if piece not in known:
+            words = drawing and _WORD.findall(piece)
+            known[piece] = draws_on_chance(piece) or not drawing.isdisjoint(words)
+        return known[piece]
+
     for name in names:
         file, _, rest = name.partition("::")
-        if file not in sheets:
-            views = ((ground.base, ground.at_base(file)), (ground.head, file))
-            sheets[file] = [Pieces(text(v.files[path])) for v, path in views if path in v.files]
-        texts = [sheet.of(rest.partition("[")[0]) for sheet in sheets[file]]
+        views = ((ground.base, ground.at_base(file)), (ground.head, file))
+        sheets = [ground.sheets.of(view.files[path]) for view, path in views if path in view.files]
         drew = name in told.results and "random" in told.results[name].left
-        if drew or any(_is_chancy(each, drawing) for each in texts):
+        if drew or any(map(is_chancy, (p for s in sheets for p in s.of(rest.partition("[")[0])))):
             found.add(name)
     return frozenset(found)
-
-
-def _is_chancy(written: str, drawing: set[str]) -> bool:
-    return draws_on_chance(written) or not drawing.isdisjoint(_WORD.findall(written))
 
 
 def times_by_chance(told: Told, names: Iterable[str], times: int) -> int:

@@ -8,9 +8,9 @@ conftest files and configuration; tests that cannot begin with those are run wit
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import anyio
 
@@ -27,13 +27,20 @@ from .harness import with_own_harness
 from .importing import broken_imports
 from .kinds import BAD, GOOD
 from .reruns import Again, Wanted, Where, run_again
-from .runs import Told, carry_out
+from .runs import Told, carry_out, in_turn
 from .suspects import of_files, of_harness, of_tests
 from .table import Ran, Table, ordered
 
 Tell = Callable[[str], None]
 """Called with a sentence on how far it is."""
 
+Beside = Callable[[Mapping[str, float], OpenSandbox], Coroutine[Any, Any, None]]
+"""What is to be done beside the reruns: given head's tests that came to an end, with the seconds of each, and
+how sandboxes of head are opened.
+"""
+
+_AT_ONCE = 2
+_ENDED = frozenset({"passed", "failed", "error", "xfailed", "xpassed"})
 _DECIDING: tuple[Kind, ...] = (
     "pass_to_fail",
     "fail_to_pass_strong",
@@ -44,14 +51,22 @@ _MOST_IMPORTS = 40
 
 
 async def compare(
-    pull: Pull, base: Side, head: Side, request: PrRequest, tell: Tell = lambda said: None
+    pull: Pull,
+    base: Side,
+    head: Side,
+    request: PrRequest,
+    tell: Tell = lambda said: None,
+    beside: Beside | None = None,
 ) -> Evidence:
     """What the tests say of a pull request. What goes wrong is in the result; nothing is raised for it."""
     began = time.monotonic()
     ground = await anyio.to_thread.run_sync(ground_of, pull, base, head, request)
     async with Kept(base.open_sandbox) as at_base, Kept(head.open_sandbox) as at_head:
-        comparison = _Comparison(ground, at_base.open, at_head.open, tell)
-        evidence = await comparison.evidence()
+        turns = anyio.CapacityLimiter(_AT_ONCE)
+        comparison = _Comparison(
+            ground, in_turn(at_base.open, turns), in_turn(at_head.open, turns), tell
+        )
+        evidence = await comparison.evidence(beside)
     return replace(evidence, seconds=time.monotonic() - began)
 
 
@@ -69,15 +84,26 @@ class _Comparison:
         self._again = Again()
         self._suspects: list[Suspect] = []
 
-    async def evidence(self) -> Evidence:
+    async def evidence(self, beside: Beside | None) -> Evidence:
         """All of it."""
         await self._first()
         ground, ran = self._ground, self._ran
         if ground.trees.own_head is not None:
             self._tell("Running tests with head's own conftest files and configuration")
             self._suspects += await with_own_harness(ground, ran, self._at_base, self._at_head)
-        regressions = [*await self._rigged(), *self._nothing_left(), *await self._imports()]
-        table = await self._reruns()
+        regressions: list[str] = []
+        again: list[Table] = []
+
+        async def decide() -> None:
+            regressions.extend([*await self._rigged(), *self._nothing_left()])
+            regressions.extend(await self._imports())
+            again.append(await self._reruns())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(decide)
+            if beside is not None:
+                group.start_soon(beside, self._ended(), self._at_head)
+        [table] = again
         tests = ordered(table.every())
         return Evidence(
             tests=tests,
@@ -92,6 +118,10 @@ class _Comparison:
                 "head": tuple(self._ran.head.behaviours),
             },
         )
+
+    def _ended(self) -> dict[str, float]:
+        results = self._ran.head.results
+        return {name: one.seconds for name, one in results.items() if one.outcome in _ENDED}
 
     async def _first(self) -> None:
         """Every tree once, base's and head's code at the same time."""

@@ -9,6 +9,7 @@ from ..beyond import behaviour
 from ..environment.side import Side
 from ..pull.pull import Pull
 from ..request import PrRequest
+from .pieces import Sheets
 from .selection import Selection, choose, renamed
 from .trees import Trees, View, trees_of, view_of
 
@@ -17,7 +18,9 @@ _MOST_WATCHED = 60
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Everything that is known before anything runs. `moved` has the new place of moved files by the old."""
+    """Everything that is known before anything runs. `moved` has the new place of moved files by the old;
+    `sheets` has test files in their pieces.
+    """
 
     pull: Pull
     request: PrRequest
@@ -26,6 +29,7 @@ class Ground:
     trees: Trees
     selection: Selection
     moved: Mapping[str, str]
+    sheets: Sheets
 
     def at_head(self, name: str) -> str:
         """The id at head of a test of base."""
@@ -72,14 +76,16 @@ def _moved(name: str, places: Mapping[str, str]) -> str:
 def ground_of(pull: Pull, base: Side, head: Side, request: PrRequest) -> Ground:
     """Read both sides. Takes seconds for a large tree; runs nothing of it."""
     at_base, at_head = view_of(base), view_of(head)
+    sheets = Sheets()
     return Ground(
         pull=pull,
         request=request,
         base=at_base,
         head=at_head,
         trees=trees_of(pull, at_base, at_head),
-        selection=choose(pull, at_base, at_head, request),
+        selection=choose(pull, at_base, at_head, request, sheets),
         moved=renamed(pull),
+        sheets=sheets,
     )
 
 

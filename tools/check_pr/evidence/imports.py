@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from ...run_generated_tests.suite import every_statement
 from .trees import View, text
 
 Written = tuple[int, str]
@@ -27,7 +28,7 @@ def _written(content: bytes) -> Iterator[Written]:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    for node in ast.walk(tree):
+    for node in every_statement(tree):
         if isinstance(node, ast.Import):
             yield from ((0, item.name) for item in node.names)
         elif isinstance(node, ast.ImportFrom):

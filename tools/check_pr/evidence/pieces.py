@@ -26,6 +26,19 @@ class _Piece:
     names: frozenset[str]
 
 
+class Sheets:
+    """Files in their pieces, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Pieces] = {}
+
+    def of(self, content: bytes) -> "Pieces":
+        """The pieces of a file."""
+        if content not in self._known:
+            self._known[content] = Pieces(content.decode("utf-8", "replace"))
+        return self._known[content]
+
+
 class Pieces:
     """A test file in its pieces; one that is no Python is one piece."""
 
@@ -35,7 +48,7 @@ class Pieces:
         self._bound: dict[str, list[_Piece]] = {}
         self._tests: dict[str, _Piece] = {}
         self._for_all: list[_Piece] = []
-        self._known: dict[str, str] = {}
+        self._known: dict[str, frozenset[str]] = {}
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -44,8 +57,8 @@ class Pieces:
         for node in tree.body:
             self._add(node)
 
-    def of(self, name: str) -> str:
-        """The text of a test (`function` or `Class::function`, without parameters) and of what it names, over
+    def of(self, name: str) -> frozenset[str]:
+        """The texts of a test (`function` or `Class::function`, without parameters) and of what it names, over
         however many others; all of the file where the test does not stand in it.
         """
         if name not in self._known:
@@ -56,10 +69,10 @@ class Pieces:
         """The functions and methods that stand in it, tests or not."""
         yield from self._tests
 
-    def _together(self, name: str) -> str:
+    def _together(self, name: str) -> frozenset[str]:
         start = self._tests.get(name)
         if start is None:
-            return self._source
+            return frozenset({self._source})
         found = dict.fromkeys([start, *self._for_all])
         left = [name for piece in found for name in piece.names] + name.split("::")[:-1]
         seen = set[str]()
@@ -70,7 +83,7 @@ class Pieces:
                 fresh = [piece for piece in self._bound.get(word, ()) if piece not in found]
                 found |= dict.fromkeys(fresh)
                 left += [name for piece in fresh for name in piece.names]
-        return "\n".join(sorted(piece.text for piece in found))
+        return frozenset(piece.text for piece in found)
 
     def _add(self, node: ast.stmt) -> None:
         if isinstance(node, _Function):

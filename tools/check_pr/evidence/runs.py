@@ -1,9 +1,13 @@
 """One tree's tests run to the end, whatever single tests do to the process, and what may be believed of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
+import anyio
+
 from ....server.programs import OpenSandbox
+from ....server.sandbox import Program, ProgramResult, ProgramRunner
 from ...run_generated_tests.events import Item, Raised, TestResult, TestRun
 from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.project import ROOT, Project
@@ -13,7 +17,7 @@ from ..environment.environment import Behaviour
 
 _MOST_CULPRITS = 12
 _KILLED = -9
-_LANES = 1
+_LANES = 2
 
 
 @dataclass(slots=True)
@@ -90,6 +94,27 @@ class Told:
         for name in names:
             self.unknown[name] = why
             self.results.pop(name, None)
+
+
+def in_turn(open_sandbox: OpenSandbox, turns: anyio.CapacityLimiter) -> OpenSandbox:
+    """Sandboxes of which no more programs run at one time than `turns` allows, whoever else has some of them."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[ProgramRunner]:
+        async with open_sandbox() as sandbox:
+            yield _InTurn(sandbox, turns)
+
+    return opened
+
+
+@dataclass(frozen=True, slots=True)
+class _InTurn:
+    sandbox: ProgramRunner
+    turns: anyio.CapacityLimiter
+
+    async def run_program(self, program: Program) -> ProgramResult:
+        async with self.turns:
+            return await self.sandbox.run_program(program)
 
 
 async def carry_out(project: Project, plan: Plan, open_sandbox: OpenSandbox) -> Told:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from ..pull.pull import Pull
-from .pieces import Pieces
-from .trees import View, text
+from .pieces import Sheets
+from .trees import View
 
 _MOST_FILES = 200
 
@@ -15,6 +15,7 @@ def same_tests(
     base: View,
     head: View,
     affected: tuple[Callable[[list[str]], set[str]], Callable[[list[str]], set[str]]],
+    sheets: Sheets,
 ) -> frozenset[str]:
     """As `file::function`, parameters left out. `affected` says of each side which test files changed paths
     concern; files that others concern too, or that were moved, are left out. Conftest files and configuration
@@ -35,13 +36,13 @@ def same_tests(
         for change in changed
         if change.kind == "modified" and concerned[change.path] == 1
     ]
-    return frozenset(_in(alone, base, head))
+    return frozenset(_in(alone, base, head, sheets))
 
 
-def _in(paths: Iterable[str], base: View, head: View) -> Iterator[str]:
+def _in(paths: Iterable[str], base: View, head: View, sheets: Sheets) -> Iterator[str]:
     for path in paths:
         if path in base.tests and path in head.tests and path.endswith(".py"):
-            before, after = (Pieces(text(view.files[path])) for view in (base, head))
+            before, after = (sheets.of(view.files[path]) for view in (base, head))
             there = set(before.tests())
             for name in after.tests():
                 if name in there and before.of(name) == after.of(name):

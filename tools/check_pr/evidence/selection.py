@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..pull.pull import Change, Pull
 from ..request import PrRequest
 from .imports import Importers, Parsed, mentions
+from .pieces import Sheets
 from .same import same_tests
 from .trees import View, configuration_differs
 
@@ -41,12 +42,12 @@ class Selection:
     same: frozenset[str] = frozenset()
 
 
-def choose(pull: Pull, base: View, head: View, request: PrRequest) -> Selection:
+def choose(pull: Pull, base: View, head: View, request: PrRequest, sheets: Sheets) -> Selection:
     """The tests that a pull request concerns, or all."""
     parsed = Parsed()
     sides = (_Side(base, parsed), _Side(head, parsed))
     chosen = _chosen(pull, base, head, request, sides)
-    same = same_tests(pull, base, head, (sides[0].affected, sides[1].affected))
+    same = same_tests(pull, base, head, (sides[0].affected, sides[1].affected), sheets)
     return replace(chosen, same=same)
 
 

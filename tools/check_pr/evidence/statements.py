@@ -3,13 +3,15 @@
 import ast
 from collections.abc import Iterator
 
+from ...run_generated_tests.suite import every_statement
+
 
 def statements(tree: ast.Module) -> Iterator[tuple[ast.stmt, range]]:
     """Every statement with its own lines, without those of the statements inside it. Docstrings and declarations
     are none: no line of them is ever run.
     """
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.stmt) or _says_nothing(node):
+    for node in every_statement(tree):
+        if _says_nothing(node):
             continue
         body: list[ast.stmt] = getattr(node, "body", [])
         last = (node.end_lineno or node.lineno) if not body else body[0].lineno - 1

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ...run_generated_tests.suite import read_sheet
+from ...run_generated_tests.suite import called, every_statement, read_sheet
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _EXACT_CALLS = (
@@ -44,20 +44,34 @@ def _checks(count: int) -> str:
 
 
 def strengths(path: str, text: str) -> Mapping[str, Strength]:
-    """The tests of a file by `Class::function` or `function`; none of a file that is no Python."""
+    """The tests of a file by `Class::function` or `function`; none of a file that is no Python. Each is
+    looked at when it is asked for.
+    """
     if not path.endswith(".py"):
         return {}
     sheet = read_sheet(path, text)
     if sheet.error or not sheet.tests:
         return {}
-    by_line = {node.lineno: node for node in _functions(ast.parse(text))}
-    return {
-        test.name: _strength(by_line[test.line]) for test in sheet.tests if test.line in by_line
-    }
+    functions = (node for node in every_statement(ast.parse(text)) if isinstance(node, _Function))
+    by_line = {node.lineno: node for node in functions}
+    return _Strengths({t.name: by_line[t.line] for t in sheet.tests if t.line in by_line})
 
 
-def _functions(tree: ast.Module) -> Iterator[_Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, _Function))
+class _Strengths(Mapping[str, Strength]):
+    def __init__(self, functions: Mapping[str, _Function]) -> None:
+        self._functions = functions
+        self._known: dict[str, Strength] = {}
+
+    def __getitem__(self, name: str) -> Strength:
+        if name not in self._known:
+            self._known[name] = _strength(self._functions[name])
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
 
 
 def _strength(function: _Function) -> Strength:
@@ -73,7 +87,7 @@ def _strength(function: _Function) -> Strength:
 def _is_check(node: ast.AST) -> bool:
     if isinstance(node, ast.Assert):
         return not isinstance(node.test, ast.Constant)
-    return isinstance(node, ast.Call) and _called(node).startswith(_CHECKS)
+    return isinstance(node, ast.Call) and called(node).lower().startswith(_CHECKS)
 
 
 def _is_exact(node: ast.AST) -> bool:
@@ -81,7 +95,7 @@ def _is_exact(node: ast.AST) -> bool:
         return all(isinstance(one, ast.Eq | ast.Is) for one in node.test.ops)
     if not isinstance(node, ast.Call):
         return False
-    name = _called(node)
+    name = called(node).lower()
     if name == "raises":
         return any(keyword.arg == "match" for keyword in node.keywords)
     return name in _EXACT_CALLS
@@ -94,7 +108,7 @@ def _swallows(node: ast.AST) -> bool:
         words = caught.strip("()").replace(",", " ").split()
         again = any(isinstance(one, ast.Raise) for one in ast.walk(node))
         return not again and bool({"AssertionError", "Exception", "BaseException"} & set(words))
-    if isinstance(node, ast.Call) and _called(node) == "suppress":
+    if isinstance(node, ast.Call) and called(node).lower() == "suppress":
         said = {ast.unparse(one) for one in node.args}
         return bool({"AssertionError", "Exception", "BaseException"} & said)
     return isinstance(node, ast.Assert) and _always_true(node.test)
@@ -104,7 +118,3 @@ def _always_true(node: ast.expr) -> bool:
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
         return any(isinstance(one, ast.Constant) and one.value for one in node.values)
     return isinstance(node, ast.Tuple) and bool(node.elts)
-
-
-def _called(node: ast.Call) -> str:
-    return ast.unparse(node.func).rpartition(".")[2].lower()

@@ -118,7 +118,7 @@ def _of_test(ground: Ground, test: TestEvidence, written: "_Written", there: set
     if test.head == "ended":
         detail = f"{test.id} ends the process of the tests"
         yield Suspect("exits_early", test.file, test.line, detail, "as a failure")
-    if less := _less(test, written):
+    if less := _less(ground, test, written):
         detail = f"{test.id}: {less}{fails}"
         yield Suspect("assertion_weakened", test.file, test.line, detail, "by base's version too")
 
@@ -127,9 +127,11 @@ def _before(test: TestEvidence) -> str:
     return "it passed at base" if test.base in GOOD else f"it was {test.base} at base"
 
 
-def _less(test: TestEvidence, written: "_Written") -> str:
+def _less(ground: Ground, test: TestEvidence, written: "_Written") -> str:
     """In what a test checks less than at base. One that fails at base as it is now checks something else."""
     if test.base not in GOOD or test.head not in GOOD or test.base_with_head == "failed":
+        return ""
+    if _function(test.id) in ground.selection.same:
         return ""
     before, after = written.both(test)
     if before is None or after is None:
@@ -160,14 +162,21 @@ class _Written:
         return self._one(0, old), self._one(1, test.id)
 
     def elsewhere(self, test: TestEvidence) -> bool:
-        """Whether head has a test that does the same under another name."""
+        """Whether head has a test, new or changed, that does the same under another name."""
         mine = self._one(0, self._ground.at_base(test.id))
         if mine is None:
             return False
         plain = _nameless(mine)
         changed = [change.path for change in self._ground.pull.changes]
         files = (path for path in changed if path in self._ground.head.tests)
-        return any(_nameless(one) == plain for path in files for one in self._of(1, path).values())
+        same = self._ground.selection.same
+        return any(
+            _nameless(tests[name]) == plain
+            for path in files
+            for tests in [self._of(1, path)]
+            for name in tests
+            if f"{path}::{name}" not in same
+        )
 
     def _one(self, side: int, name: str) -> Strength | None:
         file, _, rest = name.partition("::")

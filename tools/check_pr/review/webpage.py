@@ -120,7 +120,7 @@ def _regressions(project: ProjectReport) -> Html:
                 Column("base", lambda one: one.base),
                 Column("head", lambda one: one.head),
                 Column("where", lambda one: code(one.where)),
-                Column("why", lambda one: line(one.why)),
+                Column("why", lambda one: line(one.why), prose=True),
             ),
         ),
         [
@@ -142,7 +142,7 @@ def _tests(project: ProjectReport) -> Html | None:
             (
                 Column[tuple[Kind, int]]("kind", lambda one: _badge(one[0])),
                 Column("tests", lambda one: f"{one[1]:,}", number=True),
-                Column("what it means", lambda one: KINDS[one[0]]),
+                Column("what it means", lambda one: KINDS[one[0]], prose=True),
             ),
         ),
         table(
@@ -156,7 +156,7 @@ def _tests(project: ProjectReport) -> Html | None:
                 Column("head", lambda one: one.head),
                 Column("head with base's tests", lambda one: one.head_with_base),
                 Column("again", _again),
-                Column("why", lambda one: line(one.why) or code(one.error)),
+                Column("why", lambda one: line(one.why) or code(one.error), prose=True),
             ),
         ),
         sentence(project.selected),
@@ -185,7 +185,7 @@ def _annotations(report: PrReport) -> Html | None:
                 Column[AnnotationReport]("where", lambda one: code(at(one.path, one.line))),
                 Column("severity", lambda one: badge(one.severity)),
                 Column("what", lambda one: line(one.title)),
-                Column("detail", lambda one: line(one.message)),
+                Column("detail", lambda one: line(one.message), prose=True),
             ),
         ),
         left_out(report.annotations_more, "more findings"),

@@ -24,8 +24,8 @@ def suspects(suspects: list[SuspectReport]) -> Html | None:
         (
             Column[SuspectReport]("what", lambda one: one.what.replace("_", " ")),
             Column("where", lambda one: code(at(one.path, one.line))),
-            Column("detail", lambda one: line(one.detail)),
-            Column("judged", lambda one: line(one.judged)),
+            Column("detail", lambda one: line(one.detail), prose=True),
+            Column("judged", lambda one: line(one.judged), prose=True),
         ),
     )
 
@@ -91,7 +91,7 @@ def speeds(speeds: list[SpeedReport]) -> Html | None:
                    number=True),
             Column("pairs", lambda one: f"{one.pairs}", number=True),
             Column("p", lambda one: f"{one.p:.2g}", number=True),
-            Column("why", lambda one: line(one.why)),
+            Column("why", lambda one: line(one.why), prose=True),
         ),
     )  # fmt: skip
 
@@ -106,7 +106,7 @@ def api(changes: list[ApiReport]) -> Html | None:
             Column("what", lambda one: one.kind),
             Column("base", lambda one: code(one.before)),
             Column("head", lambda one: code(one.after)),
-            Column("what breaks", lambda one: line(one.breaks)),
+            Column("what breaks", lambda one: line(one.breaks), prose=True),
             Column("where", lambda one: code(at(one.path, one.line))),
         ),
     )
@@ -120,8 +120,8 @@ def pythons(pythons: list[OnPythonReport]) -> Html | None:
         (
             Column[OnPythonReport]("Python", lambda one: line(one.python)),
             Column("verdict", lambda one: badge(one.verdict)),
-            Column("why", lambda one: line(one.reason)),
-            Column("regressions", lambda one: line(", ".join(one.regressions))),
+            Column("why", lambda one: line(one.reason), prose=True),
+            Column("regressions", lambda one: line(", ".join(one.regressions)), prose=True),
         ),
     )
 

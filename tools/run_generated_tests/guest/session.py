@@ -18,6 +18,9 @@ def main(config: dict[str, Any], descriptor: int) -> NoReturn:
     # A descriptor of its own: pytest puts its own file in the place of the second.
     faulthandler.register(signal.SIGUSR2, file=os.dup(2), all_threads=False)
     sys.path[:] = [*config["path"], *(entry for entry in sys.path if entry)]
+    for name, options in config["guests"].items():
+        if options.get("early"):
+            importlib.import_module(f"{__package__}.{name}").early(options)
     import pytest
 
     from .plugin import Recorder

@@ -1,44 +1,22 @@
 """What clients of the HTTP service read of the server's files: nothing, unless a root was configured."""
 
-import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 from fakes import FakeBackend
 from http_service import Served, serving, texts
 from mcp import Client, MCPError
-from mcp.types import CallToolResult, PromptReference
+from mcp.types import PromptReference
+from path_attacks import CANARY, Call, answers, calls, commit, make_outside
 
 from proofbox.server.settings import Settings
-
-CANARY = "canary_5c1f"
-
-Call = tuple[str, dict[str, Any]]
 
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """A folder that nobody named, with a secret of every kind that a tool would read."""
-    folder = tmp_path / "outside"
-    folder.mkdir()
-    (folder / "secret.md").write_text(f"```python\n{CANARY}\n```\n")
-    (folder / "secret.py").write_text(f"def {CANARY}():\n    return '{CANARY}'\n")
-    (folder / "test_secret.py").write_text(f"def test_{CANARY}():\n    assert '{CANARY}' == 1\n")
-    task = {"task_id": CANARY, "prompt": CANARY, "completion": CANARY, "test": "assert True"}
-    (folder / "secret.jsonl").write_text(json.dumps(task) + "\n")
-    (folder / "secret.patch").write_text(f"--- a/x\n+++ b/x\n@@ -0,0 +1 @@\n+{CANARY}\n")
-    commit(folder)
-    return folder
-
-
-def commit(folder: Path) -> None:
-    """Make a repository of a folder."""
-    who = ["-c", "user.name=x", "-c", "user.email=x@x"]
-    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", CANARY]):
-        subprocess.run(["git", "-C", folder, *command], check=True)
+    return make_outside(tmp_path)
 
 
 @pytest.fixture
@@ -52,65 +30,6 @@ def root(tmp_path: Path, outside: Path) -> Path:
     for file in outside.iterdir():
         (folder / f"link-{file.name}").symlink_to(file)
     return folder
-
-
-def spellings(outside: Path, name: str) -> list[str]:
-    """Ways to write the path of a file outside, seen from a root beside it."""
-    return [
-        f"{outside}/{name}",
-        f"../outside/{name}",
-        f"./a/../../outside/{name}",
-        f"linked/{name}",
-        f"link-{name}",
-        f"//{str(outside).lstrip('/')}/{name}",
-        f"file://{outside}/{name}",
-        f"{outside}/{name}\0.md",
-        f"..\\outside\\{name}",
-        f"%2e%2e/outside/{name}",
-    ]
-
-
-def calls(outside: Path, most: int = 99) -> list[Call]:
-    """Every argument of every tool that is, or may hold, a path on the server, in so many spellings."""
-    documents = [
-        *spellings(outside, "secret.md")[:most],
-        f"{outside}/*.md",
-        f"{outside}",
-        "../**/*.md",
-    ]
-    includes = [
-        f".. literalinclude:: {outside}/secret.py\n",
-        ".. literalinclude:: ../outside/secret.py\n",
-        f".. include:: {outside}/secret.md\n",
-    ]
-    in_markdown = [
-        f'--8<-- "{outside}/secret.md"\n',
-        '--8<-- "../outside/secret.md"\n',
-        f"{{!{outside}/secret.md!}}\n",
-        f"```{{literalinclude}} {outside}/secret.py\n```\n",
-        f"```{{include}} {outside}/secret.md\n```\n",
-    ]
-    projects = [str(outside), "../outside", "linked", f"{outside}/../outside", f"file://{outside}"]
-    tasks = spellings(outside, "secret.jsonl")[:most]
-    patches = spellings(outside, "secret.patch")[:most]
-    return [
-        *(("validate_snippets", {"paths": [path]}) for path in documents),
-        *(("validate_snippets", {"text": text, "format": "rst"}) for text in includes),
-        *(("validate_snippets", {"text": text}) for text in in_markdown),
-        *(("run_generated_tests", {"project": path, "mutation": "off"}) for path in projects),
-        *(("check_pr", {"repo": path, "head": "HEAD"}) for path in projects),
-        *(("check_pr", {"repo": ".", "patch": path}) for path in patches),
-        *(
-            ("benchmark_model", {"models": ["ollama:x"], "tasks": path, "dry_run": True})
-            for path in tasks
-        ),
-        *(("benchmark_model", {"models": [f"file:{path}"], "dry_run": True}) for path in tasks),
-    ]
-
-
-async def answers(client: Client, asked: list[Call]) -> list[CallToolResult]:
-    """What each call comes to."""
-    return [await client.call_tool(name, arguments) for name, arguments in asked]
 
 
 async def proposed(client: Client, started: str) -> list[str]:

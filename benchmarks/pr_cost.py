@@ -1,16 +1,20 @@
 """What checking a pull request costs over the plain work: installing twice and running the same tests three times.
 
-    uv run benchmarks/pr_cost.py [--rounds N] [NAME==BEFORE,AFTER ...]
+    uv run benchmarks/pr_cost.py [--rounds N] [--no-mutation] [--all-tests] [NAME==BEFORE,AFTER ...]
 
 Releases of real packages are commits of a repository, the later one the pull request. By hand: two new environments, the
-project and what its tests need installed into both by `uv pip install`, and `python -m pytest` over the same test
-files three times (base, base with head's tests, head). Wall time, best of the rounds; the cache of uv is warm for both, the tool's own is
-empty. Coverage of the changed lines and the reruns that decide are in the tool's time; mutants are with `--beyond` only.
+project, pytest, coverage and what its tests need installed into both by `uv pip install`, and `python -m pytest` over the
+same test files three times (twice at base, once at head), one after the other, in a copy of the releases that nobody has
+built before. The tool is called as by default, with a cache of its own that is empty, so it resolves, builds, installs
+and compiles all anew. Wall time, hand and tool in turn, the best of the rounds of each; uv's own cache of wheels is warm
+for both. Tests that fail by hand do not matter, but that they ran does: it is an error if pytest says of none that it passed.
 """
 
 import argparse
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -63,66 +67,89 @@ def repository(folder: Path, name: str, versions: Sequence[str]) -> Path:
     return repo
 
 
-def by_hand(
-    trees: Sequence[Path], packages: Sequence[Sequence[str]], tests: Sequence[str]
-) -> float:
-    """Seconds of the plain work."""
-    began = time.perf_counter()
+def by_hand(trees: Sequence[Path], needed: Sequence[Sequence[str]], tests: Sequence[str]) -> float:
+    """Seconds of the plain work on the trees of base and head.
+
+    Raises:
+        AssertionError: pytest ran no test.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        for index, (tree, wanted) in enumerate(zip(trees, packages, strict=True)):
+        copies = [Path(shutil.copytree(tree, f"{folder}/tree{n}")) for n, tree in enumerate(trees)]
+        began = time.perf_counter()
+        for index in (0, 1):
             python = f"{folder}/{index}/bin/python"
             subprocess.run([find_uv_bin(), "-q", "venv", f"{folder}/{index}"], check=True)
             install = [find_uv_bin(), "-q", "pip", "install", "--python", python]
-            subprocess.run([*install, *wanted, str(tree)], check=True)
+            subprocess.run([*install, *needed[index], str(copies[index])], check=True)
         for index in (0, 0, 1):
-            start = [f"{folder}/{index}/bin/python", "-m", "pytest", "-q", "-o", "addopts="]
-            command = [*start, *(path for path in tests if (trees[index] / path).exists())]
-            where = {"cwd": trees[index], "env": {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}}
-            subprocess.run(command, check=False, capture_output=True, **where)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    return time.perf_counter() - began
+            pytest_by_hand(f"{folder}/{index}/bin/python", copies[index], tests)
+        return time.perf_counter() - began
+
+
+def pytest_by_hand(python: str, tree: Path, tests: Sequence[str]) -> None:
+    """Run the tests of a tree that are there."""
+    there = [path for path in tests if (tree / path).exists()]
+    kept = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    ran = subprocess.run(
+        [python, "-m", "pytest", "-q", "-o", "addopts=", *there],
+        check=False,
+        capture_output=True,
+        cwd=tree,
+        env=kept,
+        text=True,
+    )
+    assert re.search(r"\b[1-9]\d* passed", ran.stdout), ran.stdout[-2000:] + ran.stderr[-2000:]
 
 
 def _needed(tree: Path) -> Sequence[str]:
     """What the project's tests need, as its manifests say."""
     files = {path.name: path.read_bytes() for path in tree.iterdir() if path.is_file()}
-    return read_manifest(files).packages
+    for path in tree.glob("requirements/*.txt"):
+        files[str(path.relative_to(tree))] = path.read_bytes()
+    return "pytest", "coverage", *read_manifest(files).packages
 
 
-async def by_tool(repo: Path, versions: Sequence[str], *, beyond: bool) -> tuple[float, PrReport]:
+async def by_tool(
+    repo: Path, versions: Sequence[str], *, mutation: bool = True, all_tests: bool = False
+) -> tuple[float, PrReport]:
     """Seconds of a whole check, and what it found."""
     with tempfile.TemporaryDirectory() as cache:
         backend = LocalBackend(cache_dir=Path(cache))
-        async with open_app(Settings(), backend=backend) as app:
-            app = replace(app, roots=(repo.parent,))
+        async with open_app(Settings(), backend=backend, warm=False) as app:
+            # Jails as `proofbox pr` has them, the cache too.
+            app = replace(app, roots=(repo.parent,), cache=Path(cache))
             base, head = versions
             request = PrRequest(
-                str(repo), base=base, head=head, all_tests=True, mutation=beyond, reruns=3
+                str(repo), base=base, head=head, mutation=mutation, all_tests=all_tests
             )
             began = time.perf_counter()
             report = await run(app, "local", request)
             return time.perf_counter() - began, report
 
 
-async def measure(wanted: str, rounds: int, *, beyond: bool) -> None:
+async def measure(wanted: str, given: argparse.Namespace) -> None:
     """Print one line."""
     name, _, both = wanted.partition("==")
     versions = both.split(",")
-    with tempfile.TemporaryDirectory() as folder:
-        repo = await anyio.to_thread.run_sync(repository, Path(folder), name, versions)
-        trees = [next(p for p in (Path(folder) / v).iterdir() if p.is_dir()) for v in versions]
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        repo = await anyio.to_thread.run_sync(repository, folder, name, versions)
+        trees = [next(p for p in (folder / v).iterdir() if p.is_dir()) for v in versions]
         hand: list[float] = []
         tool: list[float] = []
         verdict = ""
-        for _ in range(rounds):
-            seconds, report = await by_tool(repo, versions, beyond=beyond)
+        for _ in range(given.rounds):
+            seconds, report = await by_tool(
+                repo, versions, mutation=given.mutation, all_tests=given.all_tests
+            )
             [project] = report.projects
             assert project.total_tests, report.review[:2000]
             tool.append(seconds)
             verdict = report.verdict
             command = shlex.split(project.commands["head"])
-            files = [word for word in command if word.endswith(".py")]
-            needed = [["pytest", *_needed(tree)] for tree in trees]
-            hand.append(await anyio.to_thread.run_sync(by_hand, trees, needed, files))
+            tests = [word for word in command if word.endswith(".py")]
+            needed = [_needed(tree) for tree in trees]
+            hand.append(await anyio.to_thread.run_sync(by_hand, trees, needed, tests))
         ratio = min(tool) / min(hand)
         sys.stdout.write(
             f"{wanted:<34}by hand {min(hand):6.1f} s  check_pr {min(tool):6.1f} s  {ratio:5.2f} times  "
@@ -135,15 +162,12 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--beyond", action="store_true", help="with mutants")
+    parser.add_argument("--mutation", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--all-tests", action="store_true")
     parser.add_argument("packages", nargs="*", default=PACKAGES)
     given = parser.parse_args()
     for wanted in given.packages:
-        anyio.run(_one, wanted, given.rounds, given.beyond)
-
-
-async def _one(wanted: str, rounds: int, beyond: bool) -> None:
-    await measure(wanted, rounds, beyond=beyond)
+        anyio.run(measure, wanted, given)
 
 
 if __name__ == "__main__":

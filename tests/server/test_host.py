@@ -17,6 +17,7 @@ NO_NAMESPACE = (
 NO_MAPPING = "bwrap: setting up uid map: Permission denied"
 NO_LOOPBACK = "bwrap: loopback: Failed RTM_NEWADDR: Operation not permitted"
 NO_PROC = "bwrap: Can't mount proc on /newroot/proc: Operation not permitted"
+NO_NAME = "bwrap: Can't set hostname to sandbox: Operation not permitted"
 NO_ROOT = "proofbox: a mount namespace as root: Operation not permitted"
 TOO_MANY = "bwrap: Creating new namespace failed: No space left on device"
 NO_LIBRARY = "/env/bin/python: error while loading shared libraries: libpython3.11.so.1.0"
@@ -67,6 +68,11 @@ CASES = {
         "--security-opt systempaths=unconfined",
     ),
     "podman": (HostFacts(container="podman", failure=NO_PROC), "podman", "unmask=ALL"),
+    "podman-filter": (
+        HostFacts(container="podman", failure=NO_NAME),
+        "podman",
+        "seccomp=unconfined",
+    ),
     "kubernetes": (
         HostFacts(container="kubernetes", is_root=True, failure=NO_NAMESPACE),
         "kubernetes",

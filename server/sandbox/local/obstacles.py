@@ -17,7 +17,14 @@ _NO_NAMESPACE = (
     "unshare",
 )
 _NO_MAPPING = ("setting up uid map", "setting up gid map", "loopback: Failed", "uid_map")
-_NO_MOUNT = ("Failed to make / slave", "mount tmpfs", "Failed to mount", "pivot_root", "mount /")
+_NO_MOUNT = (
+    "Failed to make / slave",
+    "Can't set hostname",  # filters of podman let namespaces be made, and this not be done in them
+    "mount tmpfs",
+    "Failed to mount",
+    "pivot_root",
+    "mount /",
+)
 
 
 @dataclass(frozen=True, slots=True)

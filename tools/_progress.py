@@ -90,13 +90,20 @@ async def reporting(
                 await tell(now - start, line or f"running for {now - start:.0f} s")
                 await anyio.sleep(interval)
 
+    async def begin() -> None:
+        tasks.start_soon(pump)
+
     tasks = anyio.create_task_group()
     await tasks.__aenter__()
-    late = asyncio.get_running_loop().call_later(_LAG_SECONDS, tasks.start_soon, pump)
+    loop, beginning = asyncio.get_running_loop(), list[asyncio.Task[None]]()
+    # By a task: where anyio did not start the loop, as under `asyncio.run`, it knows none outside of tasks.
+    late = loop.call_later(_LAG_SECONDS, lambda: beginning.append(loop.create_task(begin())))
     try:
         yield
     finally:
         late.cancel()
+        for task in beginning:
+            task.cancel()
         tasks.cancel_scope.cancel()
         # Not given the exception: a task group would wrap it.
         await tasks.__aexit__(None, None, None)

@@ -1,5 +1,7 @@
 """Progress while code runs: new lines as they come, and a sign of life in between."""
 
+import asyncio
+
 import anyio
 import pytest
 
@@ -67,6 +69,19 @@ async def test_an_error_in_the_block_comes_out_as_it_is() -> None:
     with pytest.raises(KeyError):
         async with reporting(Feed(), Told().tell, lambda: ""):
             raise KeyError
+
+
+def test_progress_is_told_on_a_loop_that_anyio_did_not_start() -> None:
+    """Whoever embeds the server may run it by `asyncio.run`."""
+    told = Told()
+
+    async def main() -> None:
+        async with reporting(Feed(), told.tell, lambda: "waiting", interval=0.001):
+            await told.wait_for(1)
+
+    asyncio.run(main())
+
+    assert told.lines == ["waiting"]
 
 
 async def test_nothing_is_told_after_the_block() -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_what_it_starts_serves_nobody_without_authentication(
 
 
 @contextmanager
-def answering(status: int) -> Iterator[str]:
+def answering(status: int) -> Generator[str]:
     """A port on which `/healthz` answers so, and nothing else does."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -205,6 +205,20 @@ def test_a_dry_run_writes_nothing(home: Home, host: str) -> None:
     assert home.files() == before
 
 
+def test_the_commands_of_the_readme_do_it(home: Home) -> None:
+    """Its block, with nobody there to ask."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    lines = re.findall(r"^\.venv/bin/proofbox ((?:un)?install .*)$", readme, re.MULTILINE)
+    before = home.files()
+    for line in lines:
+        assert home.run(*line.split(), "--yes").status == 0
+
+    assert len(lines) == 3
+    assert set(home.files()) - set(before) == {"project/.mcp.json"}
+    own = entry(home.folder / "project/.mcp.json")
+    assert own["env"] == {"E2B_API_KEY": "${E2B_API_KEY:-}"}
+
+
 def test_where_nobody_can_be_asked_nothing_is_written(home: Home) -> None:
     """The sentence says what to do."""
     home.put("cursor")
@@ -360,6 +374,28 @@ def test_mode_owner_and_links_are_kept(home: Home) -> None:
         )
     assert entry(path)["type"] == "stdio"
     assert not [name for name in os.listdir(home.folder) if name.startswith(".dotfiles")]
+
+
+def test_what_may_not_be_written_is_left_alone(home: Home) -> None:
+    """A link to nowhere is followed, a folder in the way is not removed, and nothing is left lying about."""
+    path = home.folder / FILES["cursor"][1]
+    path.parent.mkdir()
+    path.symlink_to("elsewhere.json")
+    assert home.run("install", "cursor", "--yes").status == 0
+    assert path.is_symlink()
+    assert "proofbox" in (path.parent / "elsewhere.json").read_text()
+
+    folder = home.folder / FILES["codex"][1]
+    folder.mkdir(parents=True)
+    ended = home.run("install", "codex", "--yes")
+    assert ended.status == 2
+    assert f"{folder} cannot be read: Is a directory" in ended.err
+
+    (home.folder / ".config").write_text("in the way")
+    ended = home.run("install", "vscode", "--yes")
+    assert ended.status == 2
+    assert "Not a directory" in ended.err
+    assert (home.folder / ".config").read_text() == "in the way"
 
 
 def test_a_change_by_somebody_else_is_not_lost(home: Home) -> None:

@@ -17,6 +17,10 @@ class SettingsError(Exception):
     """A setting cannot be used; the message is one sentence for the person who set it."""
 
 
+class Unshown(ValueError):
+    """What is wrong with a value that may hold a secret, so that it is not quoted."""
+
+
 def choice(*words: str) -> Callable[[str], str]:
     """One of these words, in any case."""
 
@@ -199,5 +203,7 @@ def values_of(
 def _parse(option: Option, text: str, source: str) -> Any:
     try:
         return option.parse(text)
+    except Unshown as error:
+        raise SettingsError(f"{source} {error}.") from None
     except ValueError as error:
         raise SettingsError(f"{source} {error} (it is {text!r}).") from None

@@ -1,7 +1,7 @@
 """Replicas in one process: a store in memory, sandboxes that all of them reach, and one that is cut off."""
 
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -87,6 +87,7 @@ class World:
     clock: VirtualClock
     backend: Backend = field(default_factory=FakeBackend)
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+    keeps: Callable[[str], bool] = lambda handle: False
     connection: sqlite3.Connection = field(
         default_factory=lambda: sqlite3.connect(":memory:", isolation_level=None)
     )
@@ -120,7 +121,9 @@ class World:
             **{"sweep_seconds": 2 * SECONDS, "idle_seconds": 900.0, **self.settings}
         )
         team = self.team()
-        sessions = SessionManager(self.backend, settings, clock=self.clock, team=team)
+        sessions = SessionManager(
+            self.backend, settings, clock=self.clock, team=team, keeps=self.keeps
+        )
         async with team, sessions:
             await settle()
             yield Replica(sessions, cast(MemoryStore, team.store), team)

@@ -57,7 +57,7 @@ def proofbox(
     """Runs the command in this process, over fake sandboxes or those of `over`."""
 
     def invoke(*arguments: str, over: FakeBackend = backend) -> Ended:
-        def factory(settings: Settings, on_progress: app.OnProgress) -> FakeBackend:
+        def factory(settings: Settings, on_progress: app.OnProgress, team: object) -> FakeBackend:
             on_progress("Building an environment")
             return over
 

@@ -80,6 +80,11 @@ class Artifacts:
         self._trim()
         return shelf
 
+    def kept(self, session_id: str) -> tuple[Artifact, ...]:
+        """What is kept of a session, for somebody who only looks: that is no use of it."""
+        shelf = self._shelves.get(session_id)
+        return tuple(shelf.artifacts.values()) if shelf is not None else ()
+
     def drop(self, session_id: str) -> None:
         """Forget all that was kept for a session."""
         self._shelves.pop(session_id, None)

@@ -105,7 +105,7 @@ def _with_session(report: Report, lease: Lease) -> Report:
         update={
             "session_id": lease.session_id,
             "session": lease.state,
-            "session_reason": lease.reset_reason or None,
+            "session_reason": " ".join(filter(None, (lease.reset_reason, lease.note))) or None,
             "expires_in_seconds": round(lease.expires_in_seconds),
         }
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..quotas.allowances import Allowances
+from ..replicas.address import StoreAddress, store_address
 from ..values import number, options_of, seconds, setting, values_of, whole
 
 _MOST_SECONDS = 1e9
@@ -125,6 +126,14 @@ class HttpSettings:
     grace_seconds: float = setting(
         5.0, seconds(0, 600), "5", "How long running calls have to end when the service stops."
     )
+    store: StoreAddress | None = setting(  # noqa: RUF009 - it makes a field
+        None, store_address, "none: one replica",
+        "What several replicas share: sqlite:///PATH on one host, redis://… or postgresql://… across hosts.",
+    )  # fmt: skip
+    sweep_seconds: float = setting(
+        60.0, seconds(0.5, 3600), "60",
+        "How often replicas look for what a dead one left, which then is gone after two such times.",
+    )  # fmt: skip
 
     @property
     def has_authentication(self) -> bool:

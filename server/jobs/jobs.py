@@ -11,13 +11,16 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 
+from ..replicas.team import Team
 from ..sandbox import SandboxBusy, SandboxUnavailable
 from ..sessions import Clock, SystemClock
 from ..sessions.clock import finishes_within
 from .job import Job, JobState, JobSummary, Report, Work
+from .keeping import FileKeeper
 from .ledger import Ledger
 from .questions import Questions
 from .settings import JobSettings
+from .shared import SharedKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ class Jobs:
     """Work that outlives the calls that start it. Use it as an async context manager, once.
 
     A job is bound to the principal that started it. What becomes of it is kept in `path`, a file that
-    proofbox processes share. While it cannot be used,
+    proofbox processes share, or in the store of a `team` where there is one. While it cannot be used,
     everything is kept in memory instead.
 
     Leaving the context cancels what still runs and waits for its cleanup; jobs that are not over after
@@ -46,15 +49,23 @@ class Jobs:
         *,
         clock: Clock | None = None,
         now: Callable[[], float] = time.time,
+        team: Team | None = None,
     ) -> None:
         self._path = path
+        self._team = team
         self._settings = settings or JobSettings()
         self._clock = clock or SystemClock()
         self._now = now
         self._open = False
 
     async def __aenter__(self) -> Self:
-        self._ledger = Ledger(self._path, self._settings, self._now)
+        team, settings, now = self._team, self._settings, self._now
+        keeper = (
+            FileKeeper(self._path, settings, now)
+            if team is None
+            else SharedKeeper(team, settings, now)
+        )
+        self._ledger = Ledger(keeper, settings, now)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._keep_saving)

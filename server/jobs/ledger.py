@@ -4,18 +4,20 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeVar
 
-from .archive import Archive, Row
+from .archive import Row
 from .job import Job, JobNotFound, JobState, JobSummary
-from .owner import is_gone, this_process
+from .keeping import Keeper
 from .questions import Questions
-from .reports import ArchiveUnusable, Reports
+from .reports import ArchiveUnusable
 from .settings import JobSettings
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Enough of a report for its verdict and its reason.
 _HEAD = 4_000
@@ -28,12 +30,11 @@ class Ledger:
     Iterating gives the jobs of this process. `now` is the wall clock: other processes share it.
     """
 
-    def __init__(self, path: Path, settings: JobSettings, now: Callable[[], float]) -> None:
+    def __init__(self, keeper: Keeper, settings: JobSettings, now: Callable[[], float]) -> None:
         self._settings = settings
         self._now = now
-        self._owner = this_process()
         self._jobs: dict[str, Job] = {}
-        self._reports = Reports(path, busy_seconds=settings.busy_seconds, on_open=self._prune)
+        self._keeper = keeper
 
     def __iter__(self) -> Iterator[Job]:
         return iter(tuple(self._jobs.values()))
@@ -58,7 +59,7 @@ class Ledger:
         if job.state != "running":
             await job.over.wait()  # it is being written down
         in_memory_only = job.handed_out and job.job_id in self._jobs
-        return self._state(self._row(job), self._reports.trouble if in_memory_only else "")
+        return self._state(self._row(job), self._keeper.trouble if in_memory_only else "")
 
     async def look_up(self, principal: str, job_id: str) -> JobState:
         """A job of an earlier process, or of one beside us, as it was last written down.
@@ -69,9 +70,7 @@ class Ledger:
         # No id of ours, and perhaps nothing that can be looked for.
         if not job_id.isascii():
             raise JobNotFound
-        row = await self._ask(
-            lambda archive: archive.get(job_id, _hashed(principal), self._is_lost)
-        )
+        row = await self._ask(self._keeper.get(job_id, _hashed(principal)))
         if row is None:
             raise JobNotFound
         return self._state(row)
@@ -82,10 +81,8 @@ class Ledger:
         """
         mine = {job.job_id: job for job in self if job.principal == principal}
         try:
-            rows = await self._reports.use(
-                lambda archive: archive.recent(
-                    _hashed(principal), self._is_lost, offset=offset, limit=limit, head=_HEAD
-                )
+            rows = await self._keeper.recent(
+                _hashed(principal), offset=offset, limit=limit, head=_HEAD
             )
         except ArchiveUnusable:
             rows, fresh = [], list(mine.values())
@@ -101,7 +98,7 @@ class Ledger:
         Raises:
             JobNotFound: the archive cannot be written.
         """
-        await self._ask(lambda archive: archive.ask_cancel(job_id, _hashed(principal)))
+        await self._ask(self._keeper.ask_cancel(job_id, _hashed(principal)))
 
     async def save(self, *jobs: Job) -> None:
         """Write jobs down as they are now, and stop those that other processes want cancelled.
@@ -110,15 +107,8 @@ class Ledger:
         """
         rows = [self._row(job) for job in jobs]
         ended = [row.job_id for row in rows if row.state != "running"]
-
-        def put(archive: Archive) -> list[str]:
-            asked = archive.put(rows)
-            if ended:
-                self._prune(archive)
-            return asked
-
         try:
-            asked = await self._reports.use(put) if rows else []
+            asked = await self._keeper.put(rows)
         except ArchiveUnusable:
             self._drop_oldest()
             return
@@ -134,17 +124,13 @@ class Ledger:
 
     async def close(self) -> None:
         """Let go of the archive."""
-        await self._reports.close()
+        await self._keeper.close()
 
-    async def _ask(self, action: Callable[[Archive], Row | None]) -> Row | None:
+    async def _ask(self, asking: Awaitable[T]) -> T:
         try:
-            return await self._reports.use(action)
+            return await asking
         except ArchiveUnusable:
-            raise JobNotFound(self._reports.trouble) from None
-
-    def _prune(self, archive: Archive) -> None:
-        before = self._now() - self._settings.max_age_seconds
-        archive.prune(before=before, max_bytes=self._settings.max_bytes)
+            raise JobNotFound(self._keeper.trouble) from None
 
     def _drop_oldest(self) -> None:
         """Keep what is in memory within the bounds of what is on disk."""
@@ -156,12 +142,6 @@ class Ledger:
             if when < before or (total > self._settings.max_bytes and total > job.size):
                 logger.warning("The report of a %s job is dropped: there is no room", job.kind)
                 self.drop(job)
-
-    def _is_lost(self, row: Row) -> bool:
-        gone = is_gone(row.owner)
-        if gone is None:
-            return self._now() - row.updated > self._settings.lost_seconds
-        return gone
 
     def _row(self, job: Job) -> Row:
         return Row(
@@ -176,9 +156,9 @@ class Ledger:
             size=job.size,
             created=job.created,
             updated=self._now() if job.ended is None else job.ended,
-            place=self._owner.place,
-            pid=self._owner.pid,
-            born=self._owner.born,
+            place=self._keeper.owner.place,
+            pid=self._keeper.owner.pid,
+            born=self._keeper.owner.born,
             report=job.report,
         )
 

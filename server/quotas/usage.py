@@ -1,4 +1,4 @@
-"""Where the count of a day is kept: SQLite in a file that the proofbox processes of a host share."""
+"""Where the count of a day is kept: a file that the proofbox processes of a host share, or the store of replicas."""
 
 import hashlib
 import os
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import anyio
+
+from ..replicas.store import SharedStore
 
 Kind = Literal["sandbox_seconds", "usd"]
 Key = tuple[str, str]
@@ -44,6 +46,27 @@ class UsageStore(Protocol):
         What it raises means that nothing was added.
         """
         ...
+
+
+class SharedUsage:
+    """The store of replicas, where they share one."""
+
+    def __init__(self, store: SharedStore) -> None:
+        self._store = store
+
+    async def exchange(self, day: int, added: Mapping[Key, float]) -> Mapping[Key, float]:
+        """See `UsageStore`. Raises StoreUnusable."""
+        totals = await self._store.add(
+            f"usage:{day}",
+            {f"{who}:{kind}": amount for (who, kind), amount in added.items()},
+            seconds=_KEPT_DAYS * 86_400.0,
+        )
+        return {_key(name): amount for name, amount in totals.items()}
+
+
+def _key(name: str) -> Key:
+    who, _, kind = name.partition(":")
+    return who, kind
 
 
 class UsageFile:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from ..values import SettingsError
+from ..values import SettingsError, Unshown
 from .store import SharedStore, StoreUnusable
 
 _EXTRAS = {"redis": "redis", "rediss": "redis", "postgresql": "postgres", "postgres": "postgres"}
@@ -32,7 +32,7 @@ class StoreAddress:
 
 def store_address(text: str) -> StoreAddress:
     """The address of a store. What is wrong with one is said without it: it may hold a password."""
-    wrong = ValueError(
+    wrong = Unshown(
         "must be sqlite:///absolute/path, redis://HOST:PORT/NUMBER or postgresql://HOST:PORT/DATABASE"
     )
     try:

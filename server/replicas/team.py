@@ -25,7 +25,8 @@ _FOR_EVER = 10 * 365 * 86_400.0
 
 
 class Team:
-    """This replica among the others. Use it as an async context manager, once; it implements E2B's `Team`.
+    """This replica among the others. Use it as an async context manager, once, which closes the store; it implements
+    E2B's `Team`.
 
     `seconds`: one that was not heard of for so long is dead, and what it leased can be had by others. `id` and
     `name` are there once it is entered. `on_full` is called when there is no place for another sandbox, and may end
@@ -72,6 +73,7 @@ class Team:
                 await self.store.release(_REPLICAS, self.name, self.name)
             except StoreUnusable:
                 logger.warning("The others learn late that this replica has ended")
+            await self.store.close()
 
     async def living(self) -> frozenset[str] | None:
         """The replicas that live, this one with them; None while it is too early to call any other dead: after

@@ -71,7 +71,7 @@ class SessionManager:
 
     `on_end` is told the handle of every session that ends, for those who keep things by it; it must
     not raise. `meter` counts how long sandboxes are open, and may refuse more. With a `team`, any replica of it can
-    serve any session. Leaving the context closes every sandbox, at once and in bounded time, and then the backend;
+    serve any session; `keeps` says whether something is kept here by a handle. Leaving the context closes every sandbox, at once and in bounded time, and then the backend;
     but sessions that another replica can go on with are left to it.
     """
 
@@ -84,6 +84,7 @@ class SessionManager:
         on_end: Callable[[str], None] = lambda handle: None,
         meter: Meter | None = None,
         team: Team | None = None,
+        keeps: Callable[[str], bool] = lambda handle: False,
     ) -> None:
         self._backend = backend
         self._settings = settings or SessionSettings()
@@ -91,6 +92,7 @@ class SessionManager:
         self._on_end = on_end
         self._meter = meter or NoMeter()
         self._team = team
+        self._keeps = keeps
         self._sharing: Sharing | None = None
         self._running = False
 
@@ -98,7 +100,7 @@ class SessionManager:
         self._tasks = anyio.create_task_group()
         settings, team, registry = self._settings, self._team, None
         if team is not None:
-            registry = Registry(team, settings.limits, settings.idle_seconds)
+            registry = Registry(team, settings.limits, settings.idle_seconds, self._keeps)
         self._store = Store(
             self._backend, settings, self._clock, self._tasks, self._on_end, self._meter, registry
         )

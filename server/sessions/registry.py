@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,8 @@ _SPARE_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A session as it was last written down. `idle` and `age` are the seconds since its last call and since its
-    sandbox was made, `sandbox` is the id of that; `replica` served the last call.
+    sandbox was made, `sandbox` is the id of that; `replica` served the last call, and one of them kept something of an
+    earlier one if `kept`.
     """
 
     handle: str
@@ -38,6 +40,7 @@ class Entry:
     lost: bool
     reset_reason: str
     note: str
+    kept: bool
 
 
 def key_of(handle: str) -> str:
@@ -53,8 +56,11 @@ def is_handle(text: str) -> bool:
 class Registry:
     """The records, as replica `team.name` reads and writes them. All raise StoreUnusable."""
 
-    def __init__(self, team: Team, limits: Limits, idle_seconds: float) -> None:
+    def __init__(
+        self, team: Team, limits: Limits, idle_seconds: float, keeps: Callable[[str], bool]
+    ) -> None:
         self.team = team
+        self._keeps = keeps
         self._store = team.store
         self._limits = limits
         self._seconds = idle_seconds + _SPARE_SECONDS
@@ -99,6 +105,7 @@ class Registry:
             "lost": session.lost or session.sandbox is None,
             "reset_reason": session.reset_reason,
             "note": session.note,
+            "kept": session.kept or self._keeps(session.handle),
         }
         version = await self._store.put(
             SESSIONS,
@@ -142,6 +149,15 @@ class Registry:
             python=facts["python"],
             labels=facts["labels"],
         )
-        names = ("handle", "principal", "sandbox", "replica", "lost", "reset_reason", "note")
+        names = (
+            "handle",
+            "principal",
+            "sandbox",
+            "replica",
+            "lost",
+            "reset_reason",
+            "note",
+            "kept",
+        )
         same = {name: facts[name] for name in names}
         return Entry(request=request, version=version, idle=idle, age=facts["age"] + idle, **same)

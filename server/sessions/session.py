@@ -47,7 +47,8 @@ class Session:
     sandbox must not be used any more. `missed_beats`: heartbeats in a row to it that failed.
     `check` raises SandboxBusy when its principal may use no more. `reset_reason` stays until a call that
     could tell the caller has come to its end, and so does `note`, about what was lost besides. `version` is that of
-    the record by which other replicas know it: 0 if they do not, -1 if it is not known yet.
+    the record by which other replicas know it: 0 if they do not, -1 if it is not known yet. `kept`: a replica keeps
+    something of it.
     """
 
     handle: str
@@ -64,6 +65,7 @@ class Session:
     reset_reason: str = ""
     note: str = ""
     version: int = 0
+    kept: bool = False
     check: Callable[[], None] = lambda: None
     lock: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
     gone: anyio.Event = field(default_factory=anyio.Event)

@@ -24,9 +24,10 @@ _BROKEN = (
     "The replica of proofbox that ran the last call of this session ended in the middle of it: that code may have"
     " run in part, and its answer is lost."
 )
-_ENDED = (
-    "The replica of proofbox that served this session has ended: plots and cut output that it kept are gone;"
-    " variables and files are as they were."
+_ENDED = "The replica of proofbox that served this session has ended; variables and files are as they were."
+_MOVED = (
+    "Another replica of proofbox served earlier calls of this session; variables and files are as they were, but"
+    " plots and cut output of those calls cannot be read here."
 )
 _LOST = (
     "The replica of proofbox that served this session has ended, and the sandbox with it; this is a new one,"
@@ -277,8 +278,9 @@ class Sharing:
         session.reset_reason, session.note = entry.reset_reason, entry.note
         session.born = self._clock.monotonic() - entry.age
         is_dead = entry.replica not in await self._registry.team.heard_of()
-        if is_dead and not entry.lost:
-            session.note = _ENDED
+        session.kept = entry.kept
+        if not entry.lost and (is_dead or entry.kept):
+            session.note = " ".join([_ENDED] * is_dead + [_MOVED] * entry.kept)
         if grant.broken:
             session.note = _BROKEN
         if not entry.lost:
@@ -296,7 +298,7 @@ class Sharing:
             self._sessions.attach(session, sandbox)
             return
         session.reset_reason = _LOST if is_dead else _GONE
-        session.note = "" if session.note == _ENDED else session.note
+        session.note = _BROKEN if session.note == _BROKEN else ""
 
     async def _keep(
         self, session: Session, call: anyio.CancelScope, done: anyio.CancelScope

@@ -151,10 +151,23 @@ async def test_a_session_whose_replica_died_is_taken_over_with_what_it_had(
         again = await note_of(each.b, made)
 
         assert told[:2] == ("continued", "")
-        assert "has ended: plots and cut output that it kept are gone" in told[2]
+        assert told[2].endswith("has ended; variables and files are as they were.")
         assert again == ("continued", "", "")
         assert (await call(each.b.sessions, "x", session_id=made)).text == "42"
         assert len(backend.created) == 1
+
+
+async def test_what_another_replica_keeps_of_a_session_is_said_to_be_missing(world: World) -> None:
+    """Plots and cut output are in the memory of the replica that ran the code."""
+    world.keeps = lambda handle: True
+    async with two(world) as each:
+        made = (await call(each.a.sessions)).session_id
+
+        assert (
+            "plots and cut output of those calls cannot be read here"
+            in (await note_of(each.b, made))[2]
+        )
+        assert (await note_of(each.b, made))[2] == ""
 
 
 async def test_a_sweep_keeps_alive_what_a_dead_replica_left(

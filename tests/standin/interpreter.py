@@ -50,6 +50,11 @@ class Context:
         self._client: AsyncKernelClient | None = None
         self._wait: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether a cell runs, or waits to."""
+        return bool(self._executions)
+
     def describe(self) -> Message:
         return {"id": self.id, "language": self.language, "cwd": self.cwd}
 

@@ -42,7 +42,7 @@ class Replica:
 
     def __init__(self, machine: str | None = None, team: Team | None = None) -> None:
         self._machine = machine or _machine()
-        self._team = team.id if team else ""
+        self._team = team
         self.name = team.name if team else f"{self._machine}.{os.getpid()}.{secrets.token_hex(4)}"
 
     def metadata(self, request: SandboxRequest, key: str) -> dict[str, str]:
@@ -54,7 +54,7 @@ class Replica:
             "owner": owner_of(request),
             "replica": self.name,
             KEY: key,
-            **({_TEAM: self._team} if self._team else {}),
+            **({_TEAM: self._team.id} if self._team else {}),
         }
 
     def is_orphan(self, metadata: Mapping[str, str], keys: Container[str]) -> bool:
@@ -82,7 +82,9 @@ class Replica:
         """The same in a team, whose members judge each other's wherever they run: nobody will ask for it, and who
         made it is dead or does not know it.
         """
-        if metadata.get("app") != APP or metadata.get(_TEAM) != self._team:
+        if self._team is None or metadata.get("app") != APP:
+            return False
+        if metadata.get(_TEAM) != self._team.id:
             return False
         if metadata.get(KEY, "") in keys or metadata.get(SESSION, "") in claimed:
             return False

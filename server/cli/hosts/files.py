@@ -1,5 +1,6 @@
 """Configuration files on disk: read whole, replaced at once, kept as they were in all but their content."""
 
+import errno
 import os
 import re
 import shutil
@@ -60,6 +61,9 @@ class ConfigFile:
                 raise InvalidInput(
                     f"{self.path} was changed by somebody else just now, so it was left as it is. Try again."
                 )
+            # A file may be replaced where only its folder may be written to: that is not what its mode means.
+            if self.content is not None and not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             copy = self._copied() if backup and self.content is not None else None
             if content is None:
                 self.path.unlink()
@@ -81,8 +85,6 @@ class ConfigFile:
 
     def _replaced(self, content: bytes, mode: int) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.content is not None and not os.access(self.path, os.W_OK):
-            raise PermissionError(0, "it may not be written to")
         made, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         try:
             with os.fdopen(made, "wb") as file:

@@ -8,8 +8,8 @@ import logging
 import math
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from . import prompting, schemas
 from .jobs import Jobs
 from .parsing import make_safe
 from .quotas.quotas import Quotas
+from .replicas.team import Team
 from .sandbox import Backend, InvalidInput, SandboxError
 from .sandbox.local import DEFAULT_PACKAGES
 from .sessions import SessionManager, SessionSettings
@@ -151,7 +152,7 @@ TOOLS = (
 )
 
 
-def _local(settings: Settings, on_progress: OnProgress) -> Backend:
+def _local(settings: Settings, on_progress: OnProgress, team: Team | None) -> Backend:
     if sys.platform == "win32":
         raise SettingsError(
             "The local sandbox needs Linux. Set E2B_API_KEY to run code in E2B's cloud, or start "
@@ -159,6 +160,7 @@ def _local(settings: Settings, on_progress: OnProgress) -> Backend:
         )
     from .sandbox.local.backend import LocalBackend
 
+    del team  # nobody else can reach the sandboxes of this machine
     return LocalBackend(
         packages=DEFAULT_PACKAGES if settings.packages is None else settings.packages,
         cache_dir=cache_folder(settings),
@@ -166,7 +168,7 @@ def _local(settings: Settings, on_progress: OnProgress) -> Backend:
     )
 
 
-def _e2b(settings: Settings, on_progress: OnProgress) -> Backend:
+def _e2b(settings: Settings, on_progress: OnProgress, team: Team | None) -> Backend:
     from .sandbox.e2b import E2BBackend
 
     del on_progress
@@ -177,10 +179,11 @@ def _e2b(settings: Settings, on_progress: OnProgress) -> Backend:
         create_rate=settings.e2b_create_rate,
         max_sandboxes=settings.e2b_sandboxes,
         max_age_seconds=settings.e2b_max_age_seconds,
+        team=team,
     )
 
 
-BACKENDS: dict[BackendName, Callable[[Settings, OnProgress], Backend]] = {
+BACKENDS: dict[BackendName, Callable[[Settings, OnProgress, Team | None], Backend]] = {
     "local": _local,
     "e2b": _e2b,
 }
@@ -229,13 +232,14 @@ async def open_app(
     roots: tuple[Path, ...] = (),
     quotas: Quotas | None = None,
     several: bool = False,
+    team: Team | None = None,
     warm: bool = True,
 ) -> AsyncGenerator[App]:
     """Everything that tools stand on, for as long as the block runs. The command line uses it too.
 
     `backend` stands in for the one that the settings choose. `on_progress` hears of long work. `roots`
     are the folders that paths may name where the settings name none. `quotas` counts what principals use;
-    there are `several` if they are told apart. Without `warm` nothing is made ready before it is asked for.
+    there are `several` if they are told apart. `team` are the replicas that this is one of. Without `warm` nothing is made ready before it is asked for.
     """
     make_safe()
     news = News(several=several)
@@ -246,15 +250,26 @@ async def open_app(
         if on_progress is not None:
             on_progress(line)
 
-    chosen = backend or BACKENDS[settings.chosen_backend](settings, tell)
+    chosen = backend or BACKENDS[settings.chosen_backend](settings, tell, team)
     artifacts = Artifacts()
     counted = quotas or Quotas()
     most = session_settings(settings, counted.allowances.sessions, warm=warm)
-    manager = SessionManager(chosen, most, on_end=artifacts.drop, meter=counted)
+    if team is not None:
+        # A replica is called dead in half that time, so that two sweeps are enough.
+        most = replace(most, sweep_seconds=2 * team.seconds)
+    manager = SessionManager(
+        chosen,
+        most,
+        on_end=artifacts.drop,
+        meter=counted,
+        team=team,
+        keeps=lambda handle: bool(artifacts.kept(handle)),
+    )
     allowed = roots if settings.roots is None else settings.roots
     # Jobs end before the sandboxes that they use.
     data = data_folder(settings)
-    async with counted, manager as sessions, Jobs(data / "jobs.sqlite3") as jobs:
+    kept_jobs = Jobs(data / "jobs.sqlite3", team=team)
+    async with team or nullcontext(), counted, manager as sessions, kept_jobs as jobs:
         yield App(
             sessions,
             jobs,
@@ -306,6 +321,7 @@ def create_server(
                 roots=roots,
                 quotas=quotas,
                 several=auth is not None,
+                team=None if hosting is None else hosting.team,
             ) as app:
                 on_open(app)
                 yield app

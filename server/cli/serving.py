@@ -10,6 +10,7 @@ from ..app import create_server
 from ..http import tokens
 from ..http.service import PATH, HttpService, listen
 from ..http.settings import HttpSettings
+from ..replicas.joining import team_at
 from ..settings import Settings, SettingsError
 
 
@@ -19,7 +20,7 @@ async def serve_http(settings: Settings, http: HttpSettings, as_json: bool) -> N
     Raises:
         SettingsError: what was chosen is not safe, or cannot be had.
     """
-    service = HttpService(http)
+    service = HttpService(http, team=await team_at(http.store, http.sweep_seconds))
     listener = listen(http)
     address = listener.getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]

@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 
 from ..principal import principal
 from ..quotas.quotas import Quotas
-from ..quotas.usage import UsageFile
+from ..quotas.usage import SharedUsage, UsageFile
+from ..replicas.team import Team
 from ..sessions import Clock, SystemClock
 from ..values import SettingsError
 from .access import Access
@@ -38,7 +39,7 @@ PATH = "/mcp"
 
 class HttpService:
     """One service. `hosting` is to be given to the server that it serves; `running` is what that stands
-    on, while it runs. `now` is the wall clock.
+    on, while it runs. `now` is the wall clock; `team` are the replicas that it is one of.
 
     Raises:
         SettingsError: what was chosen is not safe, or cannot be had. Nothing listens yet.
@@ -50,13 +51,14 @@ class HttpService:
         *,
         clock: Clock | None = None,
         now: Callable[[], float] = time.time,
+        team: Team | None = None,
     ) -> None:
         _check_binding(settings)
         self.settings = settings
         self._clock = clock or SystemClock()
         self._now = now
         self.hosting = Hosting(
-            Access(_tokens(settings), oauth_of(settings)), self._quotas, self._set_running
+            Access(_tokens(settings), oauth_of(settings)), self._quotas, self._set_running, team
         )
         self.running: Running | None = None
         self.metrics = Metrics()
@@ -108,9 +110,10 @@ class HttpService:
         return uvicorn.Server(config)
 
     def _quotas(self, folder: Path) -> Quotas:
+        team = self.hosting.team
         return Quotas(
             self.settings.allowances,
-            store=UsageFile(folder / "usage.sqlite3"),
+            store=UsageFile(folder / "usage.sqlite3") if team is None else SharedUsage(team.store),
             clock=self._clock,
             now=self._now,
         )

@@ -234,12 +234,14 @@ async def open_app(
     several: bool = False,
     team: Team | None = None,
     warm: bool = True,
+    keeps_reports: bool = False,
 ) -> AsyncGenerator[App]:
     """Everything that tools stand on, for as long as the block runs. The command line uses it too.
 
     `backend` stands in for the one that the settings choose. `on_progress` hears of long work. `roots`
     are the folders that paths may name where the settings name none. `quotas` counts what principals use;
     there are `several` if they are told apart. `team` are the replicas that this is one of. Without `warm` nothing is made ready before it is asked for.
+    With `keeps_reports` those of work that was done in time are kept as well.
     """
     make_safe()
     news = News(several=several)
@@ -280,6 +282,7 @@ async def open_app(
             counted,
             cache=cache_folder(settings),
             github=settings.github,
+            keeps_reports=keeps_reports,
         )
 
 
@@ -322,6 +325,7 @@ def create_server(
                 quotas=quotas,
                 several=auth is not None,
                 team=None if hosting is None else hosting.team,
+                keeps_reports=hosting is not None,  # its page shows them
             ) as app:
                 on_open(app)
                 yield app

@@ -15,6 +15,7 @@ from proofbox.server.app import create_server
 from proofbox.server.http import tokens
 from proofbox.server.http.service import HttpService, listen
 from proofbox.server.http.settings import HttpSettings
+from proofbox.server.page.routes import routes
 from proofbox.server.sandbox import Backend
 from proofbox.server.settings import Settings
 
@@ -55,7 +56,7 @@ async def serving(
     service = service or HttpService(http or HttpSettings(port=0))
     server = create_server(settings or Settings(), backend=backend, hosting=service.hosting)
     with listen(service.settings) as listener:
-        runner = service.runner(await service.app(server))
+        runner = service.runner(await service.app(server, routes(service)))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lambda: runner.serve(sockets=[listener]))
             served = Served(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", service)

@@ -16,7 +16,7 @@ SOURCES = sorted(
 # The longest prefix that fits a module names its layer; a layer may import itself and these.
 LAYERS = {
     "server.cli": {
-        *{"server.app", "server", "tools", "prompts"},
+        *{"server.app", "server.page", "server", "tools", "prompts"},
         *{"server.replicas", "server.sandbox", "server.sessions"},
     },
     "server.testing": {"server.app", "server", "tools", "server.sandbox"},
@@ -25,6 +25,7 @@ LAYERS = {
         *{"server.replicas", "server.sandbox", "server.sessions"},
     },
     "server.prompting": {"prompts"},
+    "server.page": {"server", "tools", "server.sessions"},
     "tools": {"server", "server.sandbox", "server.sessions"},
     "server.sessions": {"server.sandbox", "server.replicas"},
     "server.replicas": {"server", "server.sandbox"},

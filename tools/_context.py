@@ -34,7 +34,7 @@ class News:
 class App:
     """The lifespan context: one for the life of the server. `roots` are the folders that paths may name,
     `data` the one that things are kept in, `cache` the one that may be deleted, `quotas` what each
-    principal may use, `github` where pull requests are had from.
+    principal may use, `github` where pull requests are had from. `keeps_reports`: there is somebody to look at every report later.
     """
 
     sessions: SessionManager
@@ -46,6 +46,7 @@ class App:
     quotas: Quotas = field(default_factory=Quotas)
     cache: Path = field(kw_only=True)
     github: GitHubAccess = field(kw_only=True)
+    keeps_reports: bool = field(default=False, kw_only=True)
 
 
 def app_of(ctx: Context[App]) -> App:

@@ -132,7 +132,7 @@ class Workflow(Generic[R]):
                     _stored(work),
                     wait_seconds,
                     on_progress=told_to(feed),
-                    keep=lambda report: self._page(report).rest is not None,
+                    keep=lambda report: app.keeps_reports or self._page(report).rest is not None,
                 )
         except ProofboxError as error:
             raise advice(error) from error

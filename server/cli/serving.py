@@ -10,6 +10,7 @@ from ..app import create_server
 from ..http import tokens
 from ..http.service import PATH, HttpService, listen
 from ..http.settings import HttpSettings
+from ..page.routes import routes
 from ..replicas.joining import team_at
 from ..settings import Settings, SettingsError
 
@@ -27,7 +28,7 @@ async def serve_http(settings: Settings, http: HttpSettings, as_json: bool) -> N
     url = f"http://{host}:{address[1]}{PATH}"
     click.echo(json.dumps({"url": url}) if as_json else f"proofbox serves {url}", err=not as_json)
     server = create_server(settings, hosting=service.hosting)
-    app = await service.app(server, idle_seconds=settings.idle_seconds)
+    app = await service.app(server, routes(service), idle_seconds=settings.idle_seconds)
     await service.runner(app).serve(sockets=[listener])
 
 

@@ -55,8 +55,8 @@ class HttpService:
     ) -> None:
         _check_binding(settings)
         self.settings = settings
-        self._clock = clock or SystemClock()
-        self._now = now
+        self.clock = clock or SystemClock()
+        self.now = now
         self.hosting = Hosting(
             Access(_tokens(settings), oauth_of(settings)), self._quotas, self._set_running, team
         )
@@ -87,7 +87,7 @@ class HttpService:
         # Behind the authentication, so that nobody unknown has their body read.
         manager = server.session_manager
         connections = Connections(
-            manager.asgi_app, principal, self._clock, idle_seconds=idle_seconds, most=MOST
+            manager.asgi_app, principal, self.clock, idle_seconds=idle_seconds, most=MOST
         )
         manager.asgi_app = BodyLimits(connections)  # pyright: ignore[reportAttributeAccessIssue] - it is any ASGI application
         # Behind something that does TLS, a redirection would have clients send their tokens without it.
@@ -114,8 +114,8 @@ class HttpService:
         return Quotas(
             self.settings.allowances,
             store=UsageFile(folder / "usage.sqlite3") if team is None else SharedUsage(team.store),
-            clock=self._clock,
-            now=self._now,
+            clock=self.clock,
+            now=self.now,
         )
 
     def _set_running(self, running: Running | None) -> None:
@@ -125,7 +125,7 @@ class HttpService:
 
     def _operations(self, connections: Connections) -> Operations:
         access = self.hosting.access
-        readiness = Readiness(access, self._clock)
+        readiness = Readiness(access, self.clock)
         return Operations(
             access, self.metrics, self.audit, readiness, connections, lambda: self.running
         )
@@ -135,7 +135,7 @@ class HttpService:
         calls = Calls(
             tools,
             lambda: self.running.quotas if self.running is not None else None,
-            Ledger(self.audit, self.metrics, self._now),
+            Ledger(self.audit, self.metrics, self.now),
         )
         # The SDK's own spans have the messages of errors in them.
         others = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]

@@ -111,7 +111,7 @@ class Job:
     kind: str
     created: float
     questions: Questions | None = None
-    job_id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    job_id: str = field(default_factory=lambda: _new_id())
     progress: Progress = field(default_factory=Progress)
     handed_out: bool = False
     state: State = "running"
@@ -162,6 +162,11 @@ class Job:
             if isinstance(error, ProofboxError)
             else "proofbox has a fault: its log says more. The work can be started again."
         )
+
+
+def _new_id() -> str:
+    # A command line would take one that begins with a dash for a flag.
+    return f"j{secrets.token_urlsafe(24)}"
 
 
 def _only(error: Exception) -> Exception:

@@ -44,11 +44,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """A column of a table: what it shows of a row. `number`: it is one, and stands to the right."""
+    """A column of a table: what it shows of a row. `number`: it is one, and stands to the right; `prose`: it has
+    sentences, which want room.
+    """
 
     title: str
     cell: Callable[[T], Part]
     number: bool = False
+    prose: bool = False
 
 
 def badge(word: str, look: str = "") -> Html:
@@ -164,6 +167,17 @@ def folded(title: Part, *parts: Part, is_open: bool = False) -> Html:
     return tag("details", tag("summary", title), *parts, open=is_open)
 
 
+def titled(name: Part, *more: Part) -> Html:
+    """What names a row, and below it what one wants to know of it first."""
+    return joined(name, (tag("span", part, class_="more") for part in more if joined(part)))
+
+
+def counted(words: Sequence[str]) -> str:
+    """Words in their order, and only once where all are the same."""
+    alike = len(words) > 1 and len(set(words)) == 1
+    return f"{len(words)} × {words[0]}" if alike else ", ".join(words)
+
+
 def section(title: str, *parts: Part, level: int = 2) -> Html | None:
     """A part of a page under a heading; nothing where there is nothing in it."""
     body = joined(*parts)
@@ -181,7 +195,9 @@ def left_out(count: int, what: str) -> Html | None:
 
 
 def seconds(value: float) -> str:
-    """A time for people: `0.034 s`, `12.3 s`, `4 min 5 s`, `2 h 3 min`."""
+    """A time for people: `3.4 ms`, `0.034 s`, `12.3 s`, `4 min 5 s`, `2 h 3 min`."""
+    if value < 0.01:
+        return f"{1000 * value:.2g} ms"
     if value < 60:
         return f"{value:.3g} s"
     minutes, rest = divmod(round(value), 60)
@@ -196,12 +212,12 @@ def yes_or_no(value: bool) -> Html:
 
 
 def _class(column: Column[T]) -> str | None:
-    return "number" if column.number else None
+    return "number" if column.number else "prose" if column.prose else None
 
 
 def _cell(column: Column[T], content: Html, first: bool) -> Html:
     if first:
-        return tag("th", content, scope="row")
+        return tag("th", content, scope="row", class_=_class(column))
     return tag("td", content, class_=_class(column))
 
 

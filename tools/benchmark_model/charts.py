@@ -9,7 +9,8 @@ from .report import ModelReport, Share
 
 _COLOURS = ("#4a7fd6", "#d2691e", "#3a9a5c", "#9a55c4", "#b58900", "#d14377", "#1295a5", "#8d6e63")
 _WIDTH = 760
-_LEFT = 230
+# For names of models, and for percents.
+_LEFT, _AXIS = 230, 56
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,26 @@ def curves(models: Sequence[ModelReport]) -> Html | None:
         )
     for k in sorted({1, max(1, most // 2), most}):
         parts.append(_text(_across(k, most), height - 6, f"k = {k}", "middle"))
-    parts += _legend(models, colour)
     return _svg(height, "pass@k over k", parts)
+
+
+def legend(models: Sequence[ModelReport]) -> Html:
+    """Which colour is whose."""
+    colour = colours([one.model for one in models])
+    rows = [
+        tag(
+            "li",
+            tag(
+                "svg",
+                tag("rect", width=12, height=12, fill=colour[one.model]),
+                viewBox="0 0 12 12",
+                aria_hidden="true",
+            ),
+            one.model,
+        )
+        for one in models
+    ]
+    return tag("ul", rows, class_="legend")
 
 
 def scatter(points: Sequence[Point], label: str, unit: str) -> Html | None:
@@ -95,12 +114,12 @@ def scatter(points: Sequence[Point], label: str, unit: str) -> Html | None:
     most = _round_up(max(x for _, x in known))
     parts: list[Html] = [_grid(height)]
     for fraction in (0.0, 0.5, 1.0):
-        x = _LEFT + fraction * (_WIDTH - _LEFT - 60)
+        x = _AXIS + fraction * (_WIDTH - _AXIS - 40)
         parts.append(_text(x, height - 6, f"{fraction * most:.3g} {unit}", "middle"))
     for one, value in known:
-        x = _LEFT + value / most * (_WIDTH - _LEFT - 60)
+        x = _AXIS + value / most * (_WIDTH - _AXIS - 40)
         low, middle, high = (_y(share, height) for share in (one.y.low, one.y.value, one.y.high))
-        anchor, shift = ("end", -10) if value > 0.7 * most else ("start", 10)
+        anchor, shift = ("end", -10) if value > 0.5 * most else ("start", 10)
         parts.append(
             tag(
                 "g",
@@ -138,7 +157,7 @@ def short(name: str) -> str:
     if name.startswith("file:"):
         # Folders and suffixes tell least of a file's name.
         name = name.rsplit("/", 1)[-1].split(".jsonl")[0].removeprefix("file:")
-    return name if len(name) <= 32 else f"{name[:14]}…{name[-17:]}"
+    return name if len(name) <= 28 else f"{name[:13]}…{name[-14:]}"
 
 
 def _cell(x: int, y: int, task: str, name: str, share: float | None) -> Html:
@@ -164,22 +183,11 @@ def _svg(height: float, label: str, parts: Sequence[Html]) -> Html:
     )
 
 
-def _legend(models: Sequence[ModelReport], colour: Mapping[str, str]) -> list[Html]:
-    return [
-        tag(
-            "g",
-            tag("rect", x=6, y=20 * row + 20, width=12, height=12, fill=colour[one.model]),
-            _text(24, 20 * row + 31, short(one.model), "start"),
-        )
-        for row, one in enumerate(models)
-    ]
-
-
 def _grid(height: float) -> Html:
     lines = [
         (
-            _line(_LEFT, _WIDTH, _y(share, height), _y(share, height), class_="grid"),
-            _text(_LEFT - 8, _y(share, height) + 4, f"{100 * share:.0f} %", "end"),
+            _line(_AXIS, _WIDTH, _y(share, height), _y(share, height), class_="grid"),
+            _text(_AXIS - 8, _y(share, height) + 4, f"{100 * share:.0f} %", "end"),
         )
         for share in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
@@ -199,7 +207,7 @@ def _n(value: float) -> str:
 
 
 def _across(k: int, most: int) -> float:
-    return _LEFT + (k - 1) / (most - 1) * (_WIDTH - _LEFT - 20)
+    return _AXIS + (k - 1) / (most - 1) * (_WIDTH - _AXIS - 20)
 
 
 def _y(share: float, height: float) -> float:

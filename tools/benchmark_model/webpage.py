@@ -17,6 +17,7 @@ from .._html.parts import (
     section,
     sentence,
     table,
+    titled,
 )
 from . import charts
 from .charts import Point
@@ -96,9 +97,12 @@ def _ranking(models: Sequence[ModelReport], colour: Mapping[str, str]) -> Html |
             "Models, the best first",
             rows,
             (
-                Column[tuple[int, ModelReport]]("model", lambda row: code(row[1].model)),
+                Column[tuple[int, ModelReport]](
+                    "model",
+                    lambda row: titled(code(row[1].model), _bar(row[1], colour)),
+                    prose=True,
+                ),
                 Column("pass@1", lambda row: _percent(_first(row[1])), number=True),
-                Column("0 to 100 %", lambda row: _bar(row[1], colour)),
                 Column("95 % interval", lambda row: _interval(_first(row[1])), number=True),
                 Column("answers that pass", lambda row: _answers(row[1]), number=True),
                 Column("with imports added", lambda row: _percent(row[1].lenient), number=True),
@@ -152,7 +156,7 @@ def _curves(models: Sequence[ModelReport]) -> Html | None:
     if drawn is None:
         return None
     said = sentence("pass@k is the chance that at least one of k answers is right.")
-    return joined(said, scrolling("pass@k over k", drawn))
+    return joined(said, scrolling("pass@k over k", drawn), charts.legend(models))
 
 
 def _matrix(models: Sequence[ModelReport], by_task: Solved) -> Html | None:
@@ -227,7 +231,7 @@ def _failures(one: ModelReport) -> Html | None:
         (
             Column[Failure]("task", lambda bad: code(bad.task_id)),
             Column("what happened", lambda bad: badge(bad.outcome, "bad")),
-            Column("how it showed", lambda bad: line(bad.reason)),
+            Column("how it showed", lambda bad: line(bad.reason), prose=True),
         ),
     )
     return folded(code(one.model), rows, is_open=True)
@@ -264,7 +268,7 @@ def _samples(shown: BenchReport) -> Html | None:
                 "outcome", lambda one: badge(one.outcome, "good" if one.output_correct else "bad")
             ),
             Column("ran", _ran, number=True),
-            Column("why", lambda one: line(one.reason)),
+            Column("why", lambda one: line(one.reason), prose=True),
         ),
     )
     return folded(f"{len(shown.samples):,} answers, one by one", rows) if rows else None

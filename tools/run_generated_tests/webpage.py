@@ -6,6 +6,7 @@ from .._html.parts import (
     badge,
     block,
     code,
+    counted,
     diff,
     facts,
     folded,
@@ -17,6 +18,7 @@ from .._html.parts import (
     section,
     sentence,
     table,
+    titled,
     yes_or_no,
 )
 from .report import (
@@ -59,7 +61,7 @@ def stayed_home(files: list[StayedHome], more: int) -> Html | None:
             (
                 Column[StayedHome]("file", lambda one: code(one.file)),
                 Column("why", lambda one: one.why),
-                Column("detail", lambda one: line(one.detail)),
+                Column("detail", lambda one: line(one.detail), prose=True),
             ),
         ),
         left_out(more, "more files"),
@@ -94,18 +96,20 @@ def _tests(tests: list[TestReport]) -> Html | None:
         "Each test and what is known of it",
         tests,
         (
-            Column[TestReport]("test", lambda one: code(one.id)),
-            Column("verdict", lambda one: badge(one.verdict)),
-            Column("what", lambda one: one.kind.replace("_", " ")),
-            Column("why", lambda one: line(one.reason)),
+            Column[TestReport]("test", _test, prose=True),
             Column("line", lambda one: f"{one.line}" if one.line else None, number=True),
-            Column("run by run", lambda one: ", ".join(one.outcomes)),
+            Column("run by run", lambda one: counted(one.outcomes)),
             Column("assertions", lambda one: f"{one.assertions:,}", number=True),
             Column("lines it runs", lambda one: f"{one.covers:,}", number=True),
             Column("notices when broken", lambda one: names(one.proves)),
             Column("time", lambda one: seconds(one.duration_seconds), number=True),
         ),
     )
+
+
+def _test(one: TestReport) -> Html:
+    what = tag("span", one.kind.replace("_", " "), class_="kind")
+    return titled(code(one.id), (badge(one.verdict), " ", what), line(one.reason))
 
 
 def _more(one: TestReport) -> Html | None:
@@ -157,7 +161,7 @@ def _pythons(pythons: list[PythonReport]) -> Html | None:
             Column("passed", lambda one: f"{one.passed:,}", number=True),
             Column("failed", lambda one: f"{one.failed:,}", number=True),
             Column("skipped", lambda one: f"{one.skipped:,}", number=True),
-            Column("why", lambda one: line(one.reason)),
+            Column("why", lambda one: line(one.reason), prose=True),
         ),
     )
 

@@ -6,6 +6,7 @@ from ..._html.parts import (
     badge,
     block,
     code,
+    counted,
     facts,
     folded,
     left_out,
@@ -15,6 +16,7 @@ from ..._html.parts import (
     section,
     sentence,
     table,
+    titled,
 )
 from ...run_generated_tests.webpage import stayed_home
 from ..words import Kind
@@ -115,12 +117,10 @@ def _regressions(project: ProjectReport) -> Html:
             "Tests that fail at head",
             failing,
             (
-                Column[PrTestReport]("test", lambda one: code(one.id)),
-                Column("what", _kind),
+                Column[PrTestReport]("test", _test, prose=True),
                 Column("base", lambda one: one.base),
                 Column("head", lambda one: one.head),
                 Column("where", lambda one: code(one.where)),
-                Column("why", lambda one: line(one.why), prose=True),
             ),
         ),
         [
@@ -149,14 +149,12 @@ def _tests(project: ProjectReport) -> Html | None:
             "Tests that do not fail at head, and are not the same on both sides",
             told,
             (
-                Column[PrTestReport]("test", lambda one: code(one.id)),
-                Column("what", _kind),
+                Column[PrTestReport]("test", _test, prose=True),
                 Column("base", lambda one: one.base),
                 Column("base with head's tests", lambda one: one.base_with_head),
                 Column("head", lambda one: one.head),
                 Column("head with base's tests", lambda one: one.head_with_base),
                 Column("again", _again),
-                Column("why", lambda one: line(one.why) or code(one.error), prose=True),
             ),
         ),
         sentence(project.selected),
@@ -164,8 +162,8 @@ def _tests(project: ProjectReport) -> Html | None:
     )
 
 
-def _kind(test: PrTestReport) -> Html:
-    return _badge(test.kind)
+def _test(test: PrTestReport) -> Html:
+    return titled(code(test.id), _badge(test.kind), line(test.why), code(test.error, 200))
 
 
 def _badge(kind: Kind) -> Html:
@@ -173,7 +171,7 @@ def _badge(kind: Kind) -> Html:
 
 
 def _again(test: PrTestReport) -> str:
-    return "; ".join(f"{side}: {', '.join(every)}" for side, every in test.outcomes.items())
+    return "; ".join(f"{side}: {counted(every)}" for side, every in test.outcomes.items())
 
 
 def _annotations(report: PrReport) -> Html | None:

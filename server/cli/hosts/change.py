@@ -1,6 +1,7 @@
 """What installing and uninstalling change in a configuration file, worked out before anything is written."""
 
 import difflib
+import os
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from .formats import NAME, Entry, Format
 from .jsonc import Unreadable
 
 _WIDEST = 300
+_AROUND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +123,29 @@ def _left_alone(file: ConfigFile) -> Generator[None]:
 
 def _diff(file: ConfigFile, form: Format, after: str) -> str:
     before, then = _lines(form.shown(file.text)), _lines(form.shown(after))
+    # Of megabytes, only what differs is compared.
+    same = len(os.path.commonprefix([before, then]))
+    rest = len(os.path.commonprefix([before[same:][::-1], then[same:][::-1]]))
+    first, behind = max(same - _AROUND, 0), max(rest - _AROUND, 0)
     there = str(file.path)
     lines = difflib.unified_diff(
-        before,
-        then,
+        before[first : len(before) - behind],
+        then[first : len(then) - behind],
         there if file.content is not None else "/dev/null",
         there if after else "/dev/null",
+        n=_AROUND,
         lineterm="",
     )
+    lines = [_moved(line, first) if line.startswith("@@ ") else line for line in lines]
     shown = "\n".join(lines)
     if not shown and after != file.text:
         return f"A value of {NAME} that is not shown here changes."
     return clean(shown)
+
+
+def _moved(header: str, lines: int) -> str:
+    """The head of a hunk that begins so many lines further on."""
+    return re.sub(r"(?<=[-+])\d+", lambda found: str(int(found[0]) + lines), header)
 
 
 def _lines(text: str) -> list[str]:

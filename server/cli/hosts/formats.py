@@ -141,9 +141,12 @@ class JsonFormat:
             if node.start not in ours and node.value
         ]
         spans += [(start + 2, end) for start, end in document.comments]
-        for start, end in sorted(spans, reverse=True):
-            text = text[:start] + re.sub(r"[^\r\n]+", HIDDEN, text[start:end]) + text[end:]
-        return text
+        pieces: list[str] = []
+        at = 0
+        for start, end in sorted(spans):
+            pieces += [text[at:start], re.sub(r"[^\r\n]+", HIDDEN, text[start:end])]
+            at = end
+        return "".join(pieces) + text[at:]
 
 
 @dataclass(frozen=True, slots=True)

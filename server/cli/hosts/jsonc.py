@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -79,6 +80,8 @@ class Document:
     comments: tuple[tuple[int, int], ...]
 
 
+# An edit looks at the same text many times, and Claude Code's may have megabytes.
+@lru_cache(maxsize=8)
 def parse(text: str) -> Document:
     """Read a text.
 
@@ -110,6 +113,8 @@ class _Reader:
         filled = self.at
         while True:
             self.at = _blank(self.text, self.at)
+            if self.text[self.at : self.at + 1] != "/":
+                return filled
             if self.text.startswith("//", self.at):
                 end = self.text.find("\n", self.at)
                 end = len(self.text) if end < 0 else end

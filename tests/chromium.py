@@ -32,11 +32,11 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def executable() -> str:
-    """Where it is; the test is skipped where there is none, but in CI."""
+    """Where it is; the test is skipped where there is none, but in CI, which installs it."""
     named = os.environ.get("PROOFBOX_CHROMIUM", "")
     found = next((path for name in (named, *NAMES) if name and (path := shutil.which(name))), None)
     if found is None:
-        said = "there is no Chromium here; install one, or name it with PROOFBOX_CHROMIUM"
+        said = "there is no Chromium here: install one, or name it with PROOFBOX_CHROMIUM"
         if os.environ.get("CI"):
             pytest.fail(said)
         pytest.skip(said)

@@ -20,6 +20,7 @@ from ...tools._pictures import picture_type
 from ..http.audit import Call, fingerprint
 from ..http.service import HttpService
 from ..jobs import JobNotFound, JobState
+from ..sandbox import ProofboxError
 from ..sessions import SessionSummary
 from . import answers, details, views
 from .views import Page
@@ -91,6 +92,8 @@ class _Pages:
                 return await show(request, running, visitor)
             except JobNotFound as error:
                 return _trouble("There is no such job", str(error), root, 404, visitor)
+            except ProofboxError as error:
+                return _trouble("Not now", str(error), root, 503, visitor)
 
         return shown
 

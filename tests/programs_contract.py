@@ -201,12 +201,12 @@ async def test_tracebacks_name_the_documents_file_and_line(sandbox: ProgramRunne
             id="kills-all",
         ),
         pytest.param(
-            "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)",
+            "import os, signal\nos.kill(os.getppid() or 1, signal.SIGKILL)\nos._exit(0)",
             ("exited", "raised"),
             id="kills-its-parent",
         ),
         pytest.param(
-            "import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\nos._exit(0)",
+            "import os, signal\nos.kill(os.getppid() or 1, signal.SIGSTOP)\nos._exit(0)",
             ("exited", "raised"),
             id="stops-its-parent",
         ),
@@ -280,6 +280,23 @@ async def test_nothing_that_a_program_started_outlives_its_result(
 
     assert survivors() == []
     assert result.outcome == {"": "completed", "os._exit(0)": "exited"}.get(ending, "timed_out")
+
+
+async def test_orphans_that_end_do_not_count_for_ever(sandbox: ProgramRunner) -> None:
+    """Whoever adopts them reaps them: more have come and gone than there may be at once."""
+    result = await sandbox.run_program(
+        cells(
+            f"import os\n"
+            f"for _ in range({2 * SMALL.processes}):\n"
+            f"    child = os.fork()\n"
+            f"    if child == 0:\n"
+            f"        os.fork()\n"
+            f"        os._exit(0)\n"
+            f"    os.waitpid(child, 0)"
+        )
+    )
+
+    assert (result.outcome, result.reason) == ("completed", "")
 
 
 async def test_a_fork_bomb_ends_and_the_next_program_runs(sandbox: ProgramRunner) -> None:

@@ -282,12 +282,14 @@ attempt(signal.pidfd_send_signal, os.pidfd_open(1), signal.SIGKILL)
 
 
 async def test_no_process_but_the_sessions_own_can_be_seen(attacker: Sandbox) -> None:
-    """Process 1 is the keeper; the supervisor and the host are in namespaces above."""
+    """Process 1 is a session's keeper, or sleeps; the supervisor, the host and a program's keeper are in
+    namespaces above.
+    """
     seen = await outcome(
         attacker, "[os.getppid(), sorted(map(int, filter(str.isdigit, os.listdir('/proc'))))]"
     )
 
-    assert seen[0] == 1
+    assert seen[0] in {0, 1}  # 0 is whoever is not in here
     assert len(seen[1]) == 2
 
 

@@ -164,13 +164,39 @@ def test_every_number_is_refused_exactly_if_the_table_says_so(machine: str) -> N
 def test_what_makes_sessions_may_make_namespaces_and_mount_and_no_more(machine: str) -> None:
     """All else is as for user code."""
     program, calls = seccomp.build(machine, namespaces=True), CALLS[machine]
-    mount = MUST_BE_REFUSED["mount"][MACHINES[::-1].index(machine)]
+    needed = {
+        MUST_BE_REFUSED[name][MACHINES[::-1].index(machine)]
+        for name in ("mount", "unshare", "setns")
+    }
 
     for number in EVERY_NUMBER:
-        expected = ALLOW if number == mount else decide(machine, number)
+        expected = ALLOW if number in needed else decide(machine, number)
         assert (number, run(program, ARCHITECTURES[machine], number)) == (number, expected)
     for flag in (0x00020000, 0x10000000, 0x20000000, 0x40000000):
         assert run(program, ARCHITECTURES[machine], calls.clone, flag) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_is_installed_beneath_the_jails_filter_refuses_all_that_it_leaves(
+    machine: str,
+) -> None:
+    """Of two filters the stricter counts, so together they are the one for user code."""
+    architecture, calls = ARCHITECTURES[machine], CALLS[machine]
+    both = [
+        seccomp.build(machine, namespaces=True),
+        seccomp.build(machine, beneath=True),
+    ]
+
+    def refusals(number: int, *arguments: int) -> set[int]:
+        return {run(program, architecture, number, *arguments) for program in both} - {ALLOW}
+
+    for number in EVERY_NUMBER:
+        alone = decide(machine, number)
+        assert (number, refusals(number)) == (number, {alone} - {ALLOW})
+    for flag in NAMESPACE_FLAGS.values():
+        assert refusals(calls.clone, flag) == {REFUSE | errno.EPERM}
+    for other in set(ARCHITECTURES.values()) - {architecture}:
+        assert {run(program, other, 0) for program in both} == {KILL_PROCESS}
 
 
 @pytest.mark.parametrize("machine", MACHINES)

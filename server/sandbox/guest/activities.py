@@ -7,76 +7,72 @@ never from what user code printed.
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING
 
-from . import files, interpreters, wire
+from . import files, wire
 from .activity import Activity, receive
-from .children import Child
 from .command import Command
 from .run import Run
 from .wire import Message
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Container
 
-    from .keeper import Keeper
-
-
-LANGUAGES = interpreters.LANGUAGES
+    from .session import Session
 
 
-def start(keeper: Keeper, message: Message, body: bytes) -> Activity:
+def start(session: Session, message: Message, body: bytes) -> Activity:
     """The activity for a request."""
     if message["op"] == "run":
-        return Run(keeper, message, body)
+        return Run(session, message, body)
     if message["op"] == "command":
-        return Command(keeper, message)
+        return Command(session, message)
     if message["op"] == "list":
-        return _Listing(keeper, message)
+        return _Listing(session, message)
     if message["op"] == "end":
-        return _End(keeper, message)
-    return _FileOperation(keeper, message, body)
+        return _End(session, message)
+    return _FileOperation(session, message, body)
 
 
 class _End(Activity):
     """Everything in the session killed, and gone, before the answer."""
 
-    def __init__(self, keeper: Keeper, message: Message) -> None:
-        super().__init__(keeper, message)
-        keeper.end()
+    def __init__(self, session: Session, message: Message) -> None:
+        super().__init__(session, {**message, "last": True})
         self._finish({})
 
 
 class _Listing(Activity):
     """What is below a directory. Names and sizes harm nobody, so it costs no process of its own."""
 
-    def __init__(self, keeper: Keeper, message: Message) -> None:
-        super().__init__(keeper, message)
+    def __init__(self, session: Session, message: Message) -> None:
+        super().__init__(session, message)
         self._finish(*files.serve(message, b""))
 
 
 class _FileOperation(Activity):
     """Reading, writing or listing, in a child without rights that answers with one frame."""
 
-    def __init__(self, keeper: Keeper, message: Message, body: bytes) -> None:
-        super().__init__(keeper, message)
-
-        def main(connection: socket.socket) -> None:
-            connection.sendall(wire.encode(*files.serve(message, body)))
-
-        self.child = Child(main, keeper, connected=True)
-        self.child.connection.setblocking(True)
+    def __init__(self, session: Session, message: Message, body: bytes) -> None:
+        super().__init__(session, message)
+        self.child = session.child(message, body)
         self._reader = wire.FrameReader()
 
     def readers(self) -> list[int | socket.socket]:
         return [self.child.connection]
 
-    def handle(self, ready: Sequence[int | socket.socket]) -> None:
+    def writers(self) -> list[int | socket.socket]:
+        return [self.child.connection] if self.child.unsent else []
+
+    def handle(self, ready: Container[int | socket.socket]) -> None:
+        self.child.push()
         if self.child.connection in ready:
-            data = receive(self.child.connection)
+            try:
+                data = receive(self.child.connection)
+            except BlockingIOError:
+                return
             frames = self._reader.feed(data)
             if frames:
                 self._end(*frames[0])
@@ -89,6 +85,5 @@ class _FileOperation(Activity):
         self._end({"error": "the file operation did not end", "errno": "ETIMEDOUT"}, b"")
 
     def _end(self, message: Message, body: bytes) -> None:
-        self.child.signal_group(signal.SIGKILL)
-        self.child.close()
+        self.session.release(self.child)
         self._finish(message, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from . import children, wire
@@ -12,9 +13,9 @@ from .wire import Message
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Container
 
-    from .keeper import Keeper
+    from .session import Session
 
 NO_DEADLINE = float("inf")
 
@@ -24,13 +25,13 @@ class Activity:
 
     child: Child
 
-    def __init__(self, keeper: Keeper, message: Message) -> None:
-        self.keeper = keeper
+    def __init__(self, session: Session, message: Message) -> None:
+        self.session = session
         self.number: int = message["id"]
         self.finished = False
         self._began_ticks = children.now_in_ticks()
         self._captures = {
-            stream: Capture(keeper.limits["output_bytes"]) for stream in ("stdout", "stderr")
+            stream: Capture(session.limits["output_bytes"]) for stream in ("stdout", "stderr")
         }
         self._began = time.monotonic()
         self.deadline: float = self._began + message.get("timeout", NO_DEADLINE)
@@ -45,7 +46,7 @@ class Activity:
         """Descriptors to write to."""
         return []
 
-    def handle(self, ready: Sequence[int | socket.socket]) -> None:
+    def handle(self, ready: Container[int | socket.socket]) -> None:
         """Something may be due."""
         self.child.read_output(self._output)
         if self.child.status is not None:
@@ -66,20 +67,24 @@ class Activity:
     def _output(self, stream: str, data: bytes) -> None:
         head = self._captures[stream].take(data)
         if head:
-            self.keeper.send({"t": "out", "id": self.number, "s": stream}, head)
+            self.session.send({"t": "out", "id": self.number, "s": stream}, head)
 
     def _finish(self, message: Message, body: bytes = b"") -> None:
+        self.finished = True
         if self._is_last:
-            self.keeper.end()
+            self.session.end(partial(self._answer_finally, message, body))
+        else:
+            self._answer_finally(message, body)
+
+    def _answer_finally(self, message: Message, body: bytes) -> None:
         tails = {stream: capture.finish() for stream, capture in self._captures.items()}
         for stream, (tail, _) in tails.items():
             if tail:
-                self.keeper.send({"t": "tail", "id": self.number, "s": stream}, tail)
+                self.session.send({"t": "tail", "id": self.number, "s": stream}, tail)
         dropped = {stream: count for stream, (_, count) in tails.items()}
         seconds = time.monotonic() - self._began
         answer = {"t": "done", "id": self.number, "dropped": dropped, "seconds": seconds}
-        self.finished = True
-        self.keeper.send({**answer, **message}, body)
+        self.session.send({**answer, **message}, body)
 
 
 def receive(connection: socket.socket) -> bytes:

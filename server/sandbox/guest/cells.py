@@ -26,30 +26,41 @@ if TYPE_CHECKING:
     from types import CodeType
 
 _LONGEST_VALUE = 4_000_000
+_REHEARSALS = 40
 
 
-def serve(connection: socket.socket) -> None:
-    """Run each cell that arrives and answer it; ends when the keeper hangs up."""
+def prepare() -> Runner:
+    """As the process that is to `serve`, or one that it is a fork of: what does not depend on the program.
+
+    Standard output and standard error must be pipes, as they will be.
+    """
     module = types.ModuleType("__main__")
     module.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = module
     sys.argv = [""]
     sys.path.insert(0, "")
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _forget_the_shell()
     _renew_outputs()
-    runner = _Runner(module)
+    return Runner(module)
+
+
+def serve(
+    connection: socket.socket, runner: Runner, frames: list[tuple[wire.Message, bytes]]
+) -> None:
+    """Run each cell of `frames` and of those that arrive, and answer; ends when the keeper hangs up."""
+    _forget_the_shell()
     reader = wire.FrameReader()
     ourselves = os.getpid()
     while True:
-        data = connection.recv(wire.READ_SIZE)
-        if not data:
-            os._exit(0)
-        for message, code in reader.feed(data):
+        for message, code in frames:
             answer = runner.run(code.decode(), message)
             if os.getpid() != ourselves:
                 os._exit(0)  # a fork that the user's code let run out of its cell
             connection.sendall(wire.encode(dict(answer, t="done", token=message["token"])))
+        data = connection.recv(wire.READ_SIZE)
+        if not data:
+            os._exit(0)
+        frames = reader.feed(data)
 
 
 def _forget_the_shell() -> None:
@@ -80,11 +91,28 @@ def _renew_outputs() -> None:
         setattr(sys, f"__{name}__", new)
 
 
-class _Runner:
+class Runner:
+    """What runs a program's cells."""
+
     def __init__(self, module: types.ModuleType) -> None:
         self._module = module
         self._loop: asyncio.AbstractEventLoop | None = None
         self._names: set[str] = set()
+
+    def rehearse(self) -> None:
+        """Run a cell so often that the interpreter has adapted our code to it, which writes to the code."""
+        stage = Runner(types.ModuleType("rehearsal"))
+        message: wire.Message = {
+            "env": {},
+            "name": "<rehearsal>",
+            "line": 1,
+            "mode": "exec",
+            "token": "",
+        }
+        for _ in range(_REHEARSALS):
+            for said, code in wire.FrameReader().feed(wire.encode(message, b"1 + 1")):
+                wire.encode(stage.run(code.decode(), said))
+        del linecache.cache["<rehearsal>"]
 
     def run(self, code: str, message: dict[str, Any]) -> dict[str, Any]:
         """Run one cell; a JSON-able account of it."""

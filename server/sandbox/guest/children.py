@@ -24,44 +24,22 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Child:
-    """A forked process with its output in pipes and, if asked for, a socket to us.
+    """A process with its output in pipes and, if it is connected, a socket to us.
 
     Attributes: `pid`; `outputs`, a map from file descriptor to `stdout` or `stderr`; `status`, what waitpid
-    said, None while it runs.
+    said, None while it runs; `unsent`, what is to be written to its socket.
     """
 
-    def __init__(
-        self,
-        main: Callable[[Any], object],
-        keeper: Keeper,
-        *,
-        connected: bool,
-        address_space: bool = True,
-    ) -> None:
-        """Fork; the child runs `main(connection)` as user code and never returns from it.
-
-        `connection` is its end of the socket, None where `connected` is false.
-        """
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        ours, theirs = socket.socketpair() if connected else (None, None)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self.pid = _fork(keeper)
-        if self.pid == 0:
-            with _never_returning():
-                self._become(out_write, err_write, theirs, keeper, address_space)
-                main(theirs)
-        os.close(out_write)
-        os.close(err_write)
-        self._connection = ours
+    def __init__(self, pid: int, outputs: dict[int, str], connection: socket.socket | None) -> None:
+        self.pid = pid
         self.status: int | None = None
-        self.outputs = {out_read: "stdout", err_read: "stderr"}
-        for descriptor in self.outputs:
+        self.outputs = outputs
+        self.unsent = memoryview(b"")
+        self._connection = connection
+        for descriptor in outputs:
             os.set_blocking(descriptor, False)
-        if ours is not None and theirs is not None:
-            theirs.close()
-            ours.setblocking(False)
+        if connection is not None:
+            connection.setblocking(False)
 
     @property
     def connection(self) -> socket.socket:
@@ -69,21 +47,16 @@ class Child:
         assert self._connection is not None
         return self._connection
 
-    @staticmethod
-    def _become(
-        out_write: int,
-        err_write: int,
-        theirs: socket.socket | None,
-        keeper: Keeper,
-        address_space: bool,
-    ) -> None:
-        empty = os.open(os.devnull, os.O_RDONLY)
-        for target, source in enumerate((empty, out_write, err_write)):
-            os.dup2(source, target)
-        keep = theirs.fileno() if theirs is not None else 2
-        linux.close_between(3, keep)
-        linux.close_between(keep + 1)
-        namespaces.become_unprivileged(keeper.limits, keeper.filter, address_space=address_space)
+    def push(self) -> None:
+        """Send what there is room for."""
+        if not self.unsent:
+            return
+        try:
+            self.unsent = self.unsent[self.connection.send(self.unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.unsent = memoryview(b"")  # it is dead; reading will show how
 
     def read_output(self, sink: Callable[[str, bytes], None]) -> None:
         """Pass everything that is there now to `sink(stream, bytes)`; a few MiB at the most."""
@@ -126,6 +99,46 @@ class NoProcess(Exception):
     """The machine, or the jail that other sessions share with us, has no process left."""
 
 
+def fork(
+    main: Callable[[Any], object],
+    keeper: Keeper,
+    *,
+    connected: bool,
+    address_space: bool = True,
+) -> Child:
+    """Fork; the child runs `main(connection)` as user code and never returns from it.
+
+    `connection` is its end of the socket, None where `connected` is false.
+    """
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    ours, theirs = socket.socketpair() if connected else (None, None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = _fork(keeper)
+    if pid == 0:
+        with never_returning():
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            keep_only(out_write, err_write, theirs)
+            namespaces.StepDown(keeper.limits, keeper.filter, address_space=address_space).take()
+            namespaces.forget_signals()
+            main(theirs)
+    os.close(out_write)
+    os.close(err_write)
+    if theirs is not None:
+        theirs.close()
+    return Child(pid, {out_read: "stdout", err_read: "stderr"}, ours)
+
+
+def keep_only(out: int, error: int, connection: socket.socket | None) -> None:
+    """Close every descriptor but 0 and these, the first two of which become 1 and 2."""
+    os.dup2(out, 1)
+    os.dup2(error, 2)
+    keep = connection.fileno() if connection is not None else 2
+    linux.close_between(3, keep)
+    linux.close_between(keep + 1)
+
+
 def _fork(keeper: Keeper) -> int:
     try:
         return os.fork()
@@ -141,7 +154,7 @@ def _fork(keeper: Keeper) -> int:
 
 
 @contextlib.contextmanager
-def _never_returning() -> Generator[None, None, None]:
+def never_returning() -> Generator[None, None, None]:
     """Keeps an error in a forked child from unwinding into its parent's code."""
     try:
         yield

@@ -5,29 +5,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NoReturn
 
-from . import children
 from .activity import NO_DEADLINE, Activity
-from .children import Child
 from .wire import Message
 
 if TYPE_CHECKING:
-    from .keeper import Keeper
+    from .session import Session
 
 
 class Command(Activity):
     """One command, from its start until it and what it started are dead or left alone."""
 
-    def __init__(self, keeper: Keeper, message: Message) -> None:
-        super().__init__(keeper, message)
+    def __init__(self, session: Session, message: Message) -> None:
+        super().__init__(session, message)
         cwd = message["cwd"]
         if cwd and not _is_directory(cwd):
             self._finish({"no_directory": True})
             return
-
-        def main(_connection: None) -> None:
-            _execute(message)
-
-        self.child = Child(main, keeper, connected=False)
+        self.child = session.child(message)
 
     def _child_ended(self) -> None:
         if self._stopped:
@@ -38,8 +32,8 @@ class Command(Activity):
         self._finish({"how": self._stopped or "ended", "status": self.child.status})
 
     def _stop(self, why: str) -> None:
-        if not children.kill_started_since(self._began_ticks, spared=0):
-            self.keeper.forget_interpreters()
+        if not self.session.kill_started_since(self._began_ticks, spared=0):
+            self.session.forget_interpreters()
         self._stopped = self._stopped or why
         self.deadline = NO_DEADLINE
 
@@ -51,7 +45,8 @@ def _is_directory(path: str) -> bool:
         return False
 
 
-def _execute(message: Message) -> NoReturn:
+def execute(message: Message) -> NoReturn:
+    """Become the command that a request names, in its directory and environment."""
     arguments: list[str] = message["argv"]
     try:
         os.chdir(message["cwd"] or ".")

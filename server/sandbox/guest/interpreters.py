@@ -13,14 +13,14 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import wire
-from .children import Child
+from . import children, wire
 from .wire import Message
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from .children import Child
     from .keeper import Keeper
 
 _GUEST = os.path.dirname(os.path.abspath(__file__))
@@ -60,11 +60,16 @@ class Python:
     name = "python"
     soft_interrupt = True
 
-    def __init__(self, keeper: Keeper) -> None:
-        self.child = Child(partial(self._main, keeper), keeper, connected=True)
+    def __init__(self, child: Child) -> None:
+        self.child = child
         self._reader = wire.FrameReader(_ANSWER_LIMIT)
         self._cell = 0
         self.token = ""
+
+    @classmethod
+    def start(cls, keeper: Keeper) -> Python:
+        """One in a new process. Raises NoProcess."""
+        return cls(children.fork(partial(cls._main, keeper), keeper, connected=True))
 
     @staticmethod
     def _main(keeper: Keeper, connection: socket.socket) -> None:
@@ -103,7 +108,7 @@ class Cells(Python):
         from . import cells
 
         _handle_signals_as_python_does()
-        cells.serve(connection)
+        cells.serve(connection, cells.prepare(), [])
 
     def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""
@@ -122,7 +127,7 @@ class _Lines:
             os.dup2(connection.fileno(), 3)
             os.execv(arguments[0], arguments)
 
-        self.child = Child(main, keeper, connected=True, address_space=address_space)
+        self.child = children.fork(main, keeper, connected=True, address_space=address_space)
         self._buffer = b""
         self.token = ""
 
@@ -207,5 +212,8 @@ class JavaScript(_Lines):
 
 
 LANGUAGES: dict[str, Callable[[Keeper], Interpreter]] = {
-    kind.name: kind for kind in (Python, Cells, Bash, JavaScript)
+    Python.name: Python.start,
+    Cells.name: Cells.start,
+    Bash.name: Bash,
+    JavaScript.name: JavaScript,
 }

@@ -1,7 +1,7 @@
 """Namespaces of its own for one session, and the step down from there to user code.
 
 `furnish` is done by the trusted side with the capabilities of a fresh user namespace, or `furnish_as_root`
-with those of a machine's root; `become_unprivileged` is the last thing before user code, and cannot be undone.
+with those of a machine's root; `StepDown` is the last thing before user code, and cannot be undone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import resource
 import signal
 import sys
 
-from . import identity, linux, seccomp
+from . import caches, identity, linux, seccomp
 
 HOME = "/home/user"
 _WRITABLE = ("/tmp", "/dev/shm", HOME)
-SHARED_CACHE = "/cache"
 # World-writable, or full of sockets that anybody may connect to; /tmp and /dev/shm are replaced anyhow.
 _SHARED = ("/run", "/var/tmp")
 _QUIET = linux.MS_NOSUID | linux.MS_NODEV
@@ -36,7 +35,7 @@ _CHANGED_SIGNALS = (
     signal.SIGPIPE,
     signal.SIGXFSZ,
 )
-_caches: dict[str, bytes] = {}
+_TERMINALS = "newinstance,ptmxmode=0666,mode=620,max=64"
 _MOST_SIGNALS_PENDING = 1024
 _MOST_BYTES_LOCKED = 1 << 20
 _MOST_BYTES_OF_MESSAGES = 1 << 19
@@ -57,22 +56,63 @@ def furnish(limits: dict[str, int], user: int, group: int, *, in_jail: bool = Tr
     Outside a jail, which shows nothing else, the rest of the machine is sealed as `furnish_as_root` does.
     Raises OSError where the kernel does not allow nesting; the message names the step.
     """
-    linux.set_dumpable(True)  # else the map files are not ours
-    _write("/proc/self/setgroups", b"deny")
-    _write("/proc/self/uid_map", b"%d %d 1" % (user, user))
-    _write("/proc/self/gid_map", b"%d %d 1" % (group, group))
+    map_ids(user, group)
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     python = {} if in_jail else _open_python()
     if not in_jail:
         _seal()
     _mount_writable(limits["disk_bytes"], user, group)
     _show_again(python)
-    seed_caches()
-    _hide(SHARED_CACHE)
+    caches.seed()
+    _hide(caches.SHARED)
     _mount_own_system()
+    _bound_counts()
+
+
+class ForPrograms:
+    """What `furnish` does, in a process whose forks are programs: once for all of them, as far as that goes."""
+
+    def __init__(self, limits: dict[str, int]) -> None:
+        self._disk_bytes = limits["disk_bytes"]
+        self._ids = os.getuid(), os.getgid()
+        linux.unshare(linux.CLONE_NEWNS)
+        linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+        self._has_caches = caches.share()
+
+    def furnish(self) -> None:
+        """As a fork in a pid namespace of its own: make the other namespaces, and furnish them.
+
+        All but the one of users belong to the namespace that this process comes from: no capability
+        in its own could change anything about them. Raises OSError.
+        """
+        linux.unshare(NEW_AS_ROOT & ~linux.CLONE_NEWPID)
+        _mount_writable(self._disk_bytes, *self._ids)
+        if self._has_caches:
+            caches.show_shared()
+        else:
+            caches.seed()
+            _hide(caches.SHARED)
+        _mount_own_system()
+        linux.unshare(linux.CLONE_NEWUSER)
+        map_ids(*self._ids)
+        linux.set_dumpable(False)
+        _bound_counts()
+
+
+def _bound_counts() -> None:
     for name, value in _COUNTED_FOR_THE_USER.items():
-        with contextlib.suppress(OSError):  # not every kernel has each
+        try:
             _write(f"/proc/sys/user/{name}", b"%d" % value)
+        except OSError:  # not every kernel has each
+            continue
+
+
+def map_ids(user: int, group: int) -> None:
+    """As a process of a new user namespace: stay who we are."""
+    linux.set_dumpable(True)  # else the map files are not ours
+    _write("/proc/self/setgroups", b"deny")
+    _write("/proc/self/uid_map", b"%d %d 1" % (user, user))
+    _write("/proc/self/gid_map", b"%d %d 1" % (group, group))
 
 
 def furnish_as_root(limits: dict[str, int], user: int) -> None:
@@ -128,17 +168,13 @@ def _hide(directory: str) -> None:
 
 def _mount_own_system() -> None:
     """What shows processes, terminals and the network: this session's only."""
-    linux.mount(
-        "devpts",
-        "/dev/pts",
-        "devpts",
-        linux.MS_NOSUID | linux.MS_NOEXEC,
-        "newinstance,ptmxmode=0666,mode=620,max=64",
-    )
+    linux.mount("devpts", "/dev/pts", "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, _TERMINALS)
     linux.mount("proc", "/proc", "proc", _QUIET | linux.MS_NOEXEC)
     for name in _HIDDEN:
-        with contextlib.suppress(FileNotFoundError):
+        try:
             linux.mount("/dev/null", name, None, linux.MS_BIND)
+        except FileNotFoundError:  # not every kernel has each
+            continue
     linux.bring_loopback_up()
     linux.set_dumpable(False)
     os.chdir(HOME)
@@ -150,72 +186,64 @@ def _mount_writable(size: int, user: int, group: int) -> None:
     for number, directory in enumerate(_WRITABLE):
         part = f"{HOME}/{number}"
         os.mkdir(part, 0o700)
-        os.chown(part, user, group)
+        if user != os.geteuid():
+            os.chown(part, user, group)
         # The home directory last: it covers the others' real places.
         linux.mount(part, directory, None, linux.MS_BIND)
 
 
-def read_caches() -> None:
-    """Read what an earlier jail of this environment left for matplotlib: its fonts take seconds to find."""
-    source = f"{SHARED_CACHE}/matplotlib"
-    if os.path.isdir(source):
-        for name in os.listdir(source):
-            with contextlib.suppress(OSError), open(f"{source}/{name}", "rb") as file:
-                _caches[name] = file.read()
-
-
-def seed_caches() -> None:
-    """Put what was read where matplotlib looks for it."""
-    target = os.environ.get("MPLCONFIGDIR")
-    if target is None:
-        return
-    if not _caches:
-        read_caches()  # by now there may be something
-    for name, content in _caches.items():
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(target)
-        _write(f"{target}/{name}", content, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-
-
-def become_unprivileged(
-    limits: dict[str, int], instructions: bytes, *, address_space: bool = True
-) -> None:
-    """Everything that separates user code from us; in the child, right before it.
+class StepDown:
+    """Everything that separates user code from us, worked out ahead: what a fork writes to it must copy first.
 
     `address_space` false leaves the address space unlimited, for interpreters (Node) that reserve far
     more than they use; their data is limited all the same.
     """
-    os.setsid()
-    linux.drop_capabilities(identity.user)
-    linux.set_no_new_privileges()
-    # Linux counts processes for each user namespace since 5.14, so this is the session's own number; set
-    # before the namespace was made, it would have bounded all sessions of the jail together.
-    _limit(resource.RLIMIT_NPROC, limits["processes"])
-    memory = limits["memory_bytes"]
-    _limit(resource.RLIMIT_DATA, memory)
-    if address_space:
-        _limit(resource.RLIMIT_AS, 2 * memory)
-    _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    _limit(resource.RLIMIT_NOFILE, limits["open_files"])
-    _limit(resource.RLIMIT_CPU, limits["cpu_seconds"])
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(linux.RLIMIT_SIGPENDING, _MOST_SIGNALS_PENDING)
-    _limit(resource.RLIMIT_MEMLOCK, _MOST_BYTES_LOCKED)
-    _limit(linux.RLIMIT_MSGQUEUE, _MOST_BYTES_OF_MESSAGES)
-    seccomp.install(instructions)
-    linux.set_dumpable(True)
-    # When memory runs out, user code goes first.
-    _write("/proc/self/oom_score_adj", b"1000")
+
+    def __init__(
+        self, limits: dict[str, int], instructions: bytes, *, address_space: bool = True
+    ) -> None:
+        memory = limits["memory_bytes"]
+        self._filter = seccomp.Filter(instructions)
+        self._limits = [
+            # Linux counts processes for each user namespace since 5.14, so this is the session's own number; set
+            # before the namespace was made, it would have bounded all sessions of the jail together.
+            _limit(resource.RLIMIT_NPROC, limits["processes"]),
+            _limit(resource.RLIMIT_DATA, memory),
+            *([_limit(resource.RLIMIT_AS, 2 * memory)] if address_space else []),
+            _limit(resource.RLIMIT_FSIZE, limits["file_bytes"]),
+            _limit(resource.RLIMIT_NOFILE, limits["open_files"]),
+            _limit(resource.RLIMIT_CPU, limits["cpu_seconds"]),
+            _limit(resource.RLIMIT_CORE, 0),
+            _limit(linux.RLIMIT_SIGPENDING, _MOST_SIGNALS_PENDING),
+            _limit(resource.RLIMIT_MEMLOCK, _MOST_BYTES_LOCKED),
+            _limit(linux.RLIMIT_MSGQUEUE, _MOST_BYTES_OF_MESSAGES),
+        ]
+
+    def take(self) -> None:
+        """In the child, right before user code."""
+        os.setsid()
+        linux.drop_capabilities(identity.user)
+        linux.set_no_new_privileges()
+        for kind, value in self._limits:
+            resource.setrlimit(kind, value)
+        self._filter.install()
+        linux.set_dumpable(True)
+        # When memory runs out, user code goes first.
+        _write("/proc/self/oom_score_adj", b"1000")
+
+
+def forget_signals() -> None:
+    """Have signals do what they do in a new process."""
     for number in _CHANGED_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
 
 
-def _limit(kind: int, value: int) -> None:
+def _limit(kind: int, value: int) -> tuple[int, tuple[int, int]]:
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
-    resource.setrlimit(kind, (value, value))
+    return kind, (value, value)
 
 
 def _write(path: str, content: bytes, flags: int = os.O_WRONLY) -> None:

@@ -44,7 +44,7 @@ class InNamespaces:
 
         def attempt() -> None:
             self.enter(limits, user)
-            namespaces.become_unprivileged(limits, self.filter)
+            namespaces.StepDown(limits, self.filter).take()
 
         return _problem_with(attempt, self.flags)
 
@@ -63,7 +63,7 @@ class BesideOneAnother:
 
         def attempt() -> None:
             identity.become(user, namespaces=False)
-            namespaces.become_unprivileged(limits, self.filter)
+            namespaces.StepDown(limits, self.filter).take()
 
         return _problem_with(attempt, self.flags)
 

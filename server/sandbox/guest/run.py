@@ -7,15 +7,15 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-from . import children, files, interpreters
+from . import files, interpreters
 from .activity import Activity, receive
 from .wire import Message
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Container
 
-    from .keeper import Keeper
+    from .session import Session
 
 _GRACE_SECONDS = 1.0  # between the interrupt and the kill
 _MOST_DISPLAYS = 200
@@ -26,42 +26,32 @@ _LONGEST_TEXT = 100_000  # of an error; the kernel cuts earlier, unless it lies
 class Run(Activity):
     """Code in an interpreter."""
 
-    def __init__(self, keeper: Keeper, message: Message, body: bytes) -> None:
-        super().__init__(keeper, message)
+    def __init__(self, session: Session, message: Message, body: bytes) -> None:
+        super().__init__(session, message)
         language = message["language"]
         self._list: Message | None = message.get("list")
-        self._lost = keeper.take_loss(language)
-        self._interpreter = keeper.interpreter(language)
+        self._lost = session.take_loss(language)
+        self._interpreter = session.interpreter(language)
         self.child = self._interpreter.child
         self._displays = 0
         self._display_bytes = 0
         self._left_out = 0
         self._channel_open = True
-        self._unsent = self._interpreter.ask(body.decode(), message)
-        self._push()
+        self.child.unsent = memoryview(self._interpreter.ask(body.decode(), message))
+        self.child.push()
 
     def readers(self) -> list[int | socket.socket]:
         return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
 
     def writers(self) -> list[int | socket.socket]:
-        return [self.child.connection] if self._unsent and self._channel_open else []
+        return [self.child.connection] if self.child.unsent and self._channel_open else []
 
-    def handle(self, ready: Sequence[int | socket.socket]) -> None:
-        if self._unsent:
-            self._push()
+    def handle(self, ready: Container[int | socket.socket]) -> None:
+        self.child.push()
         if self._channel_open and self.child.connection in ready:
             self._receive()
         if not self.finished:
             super().handle(ready)
-
-    def _push(self) -> None:
-        try:
-            sent = self.child.connection.send(self._unsent)
-            self._unsent = self._unsent[sent:]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._unsent = b""  # it is dead; reading will show how
 
     def _receive(self) -> None:
         try:
@@ -92,7 +82,7 @@ class Run(Activity):
             return
         # As a body: the host parses what user code says only where it is prepared for anything.
         frame = {"t": "display", "id": self.number, "main": bool(message.get("main"))}
-        self.keeper.send(frame, data)
+        self.session.send(frame, data)
 
     def _done(self, message: Message) -> None:
         error = _plain_error(message.get("error"))
@@ -102,7 +92,7 @@ class Run(Activity):
         self.child.drain(self._output)
         if self._stopped:
             spared = self.child.pid
-            if not children.kill_started_since(self._began_ticks, spared=spared):
+            if not self.session.kill_started_since(self._began_ticks, spared=spared):
                 self._end_interpreter(self._stopped, error)
                 return
         self._answer(error, self._stopped, said=message)
@@ -132,10 +122,10 @@ class Run(Activity):
 
     def _end_interpreter(self, how: str, error: Message | None = None) -> None:
         """The interpreter is dead or must die; either way its variables are gone."""
-        children.kill_all()
+        self.session.kill_all()
         self.child.drain(self._output)
-        self.keeper.forget_interpreters()
-        self.keeper.take_loss(self._interpreter.name)
+        self.session.forget_interpreters()
+        self.session.take_loss(self._interpreter.name)
         self._answer(error, self._stopped or how, status=self.child.status, lost=True)
 
     def _stop(self, why: str) -> None:

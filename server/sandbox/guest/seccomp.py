@@ -86,6 +86,7 @@ REFUSED: dict[str, tuple[int, int | None]] = {
     "fanotify_mark": (301, 263),
     "io_setup": (206, 0),  # fs.aio-max-nr counts for the whole machine
 }
+_FOR_NAMESPACES = ("mount", "unshare", "setns")
 _CLONE3 = (435, 435)
 
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -146,11 +147,19 @@ def _refuse(number: int) -> bytes:
     return _op(_RETURN, _ERRNO | number)
 
 
-def build(machine: str | None = None, *, network: bool = True, namespaces: bool = False) -> bytes:
+def build(
+    machine: str | None = None,
+    *,
+    network: bool = True,
+    namespaces: bool = False,
+    beneath: bool = False,
+) -> bytes:
     """The filter's instructions for a machine (`os.uname().machine`), as bytes.
 
     Without `network` there are Unix sockets only: for where the network, loopback too, is somebody else's.
-    With `namespaces` they can be made and furnished by `mount`: for what makes them for sessions.
+    With `namespaces` they can be made and furnished by `mount`: for what makes them for sessions. `beneath`
+    refuses what that leaves and no more: for what runs under that filter already, as everything in a jail does.
+    The kernel translates a filter anew for each process that installs it, which takes as long as a mount.
     Raises OSError(ENOSYS) for an architecture that has no table here.
     """
     try:
@@ -167,15 +176,15 @@ def build(machine: str | None = None, *, network: bool = True, namespaces: bool 
     ]
     for name, numbers in REFUSED.items():
         number = numbers[column]
-        if number is not None and not (namespaces and name == "mount"):
+        if number is None or (namespaces and name in _FOR_NAMESPACES):
+            continue
+        if not beneath or name in _FOR_NAMESPACES:
             program += [_op(_JUMP_EQUAL, number, 0, 1), _refuse(errno.EPERM)]
     # glibc falls back to clone, whose flags can be read here; clone3 keeps them behind a pointer.
     program += [_op(_JUMP_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
-    rules = [
-        *_RULES,
-        *([] if namespaces else [_NO_NAMESPACES]),
-        *([] if network else [_NO_NETWORK]),
-    ]
+    rules: list[_Rule] = [] if beneath else [*_RULES]
+    rules += [] if namespaces else [_NO_NAMESPACES]
+    rules += [] if network else [_NO_NETWORK]
     for rule in rules:
         checks = _check_argument(rule)
         program += [
@@ -204,8 +213,19 @@ def _check_argument(rule: _Rule) -> list[bytes]:
     return [*checks, _refuse(rule.error)]
 
 
+class Filter:
+    """A filter as the kernel reads it."""
+
+    def __init__(self, instructions: bytes) -> None:
+        self._buffer = ctypes.create_string_buffer(instructions, len(instructions))
+        self._program = _Program(len(instructions) // 8, ctypes.addressof(self._buffer))
+        self._address = ctypes.addressof(self._program)
+
+    def install(self) -> None:
+        """Put this process and all it starts under the filter, for good. Needs no_new_privs."""
+        linux.prctl(_PR_SET_SECCOMP, _FILTER_MODE, self._address)
+
+
 def install(instructions: bytes) -> None:
-    """Put this process and all it starts under the filter, for good. Needs no_new_privs."""
-    buffer = ctypes.create_string_buffer(instructions, len(instructions))
-    program = _Program(len(instructions) // 8, ctypes.addressof(buffer))
-    linux.prctl(_PR_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(program))
+    """The same for a filter that is used once."""
+    Filter(instructions).install()

@@ -1,8 +1,8 @@
 """The supervisor: the one trusted process of a jail, from which every session is forked.
 
-It imports what sessions use, then answers the host on a socket that keeps message boundaries: `session` or `program`
-carries its own socket as a descriptor, and so does `program at once`, which is not answered by `ready`. It never runs user code, holds no user data, and lives in a pid
-namespace that sessions cannot see.
+It imports what sessions use, then answers the host on a socket that keeps message boundaries: `session` carries its own
+socket as a descriptor. It never runs user code, holds no user data, and lives in a pid namespace that sessions cannot
+see. In a jail for programs, `programs` is in its place.
 
 The first sessions should not wait for numpy and pandas, so two processes take turns: the one that started serves
 at once with IPython alone, while its fork imports the rest and then takes over.
@@ -22,14 +22,13 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from . import keeper, linux, namespaces, seccomp, wire
+from . import caches, children, keeper, linux, namespaces, seccomp, wire
 from .wire import Message
 
 if TYPE_CHECKING:
     from .shell import Shell
 
 _MESSAGE_SIZE = 1 << 16
-_LEAST_URGENT = 19
 
 
 def main(descriptor: int) -> NoReturn:
@@ -38,16 +37,27 @@ def main(descriptor: int) -> NoReturn:
     config = json.loads(control.recv(_MESSAGE_SIZE))
     linux.set_dumpable(False)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end are nobody's business here
-    namespaces.read_caches()
-    namespaces.seed_caches()
-    shell = None
-    if config["kernel"]:
-        shell = _make_shell()
-    else:
-        importlib.import_module(f"{__package__}.cells")  # so that no program has to
-    supervisor = _Supervisor(control, config, shell)
+    caches.seed()
+    if not config["kernel"]:
+        _keep_programs(control, config)
+    supervisor = _Supervisor(control, config, _make_shell())
     supervisor.hand_over_when_warm()
     supervisor.serve()
+
+
+def _keep_programs(control: socket.socket, config: Message) -> NoReturn:
+    from . import programs
+
+    user, group = os.getuid(), os.getgid()
+    if linux.fork_into(linux.CLONE_NEWUSER | linux.CLONE_NEWPID) != 0:
+        control.close()
+        _wait_for_children()
+    with children.never_returning():
+        # In a user namespace of its own it may make the others, and end them with itself.
+        namespaces.map_ids(user, group)
+        linux.set_dumpable(False)
+        programs.main(control, config)
+    raise AssertionError
 
 
 def _make_shell() -> Shell:
@@ -56,38 +66,12 @@ def _make_shell() -> Shell:
     return shell.make_shell()
 
 
-def _keep_caches() -> None:
-    source = os.environ.get("MPLCONFIGDIR", "")
-    kept = f"{namespaces.SHARED_CACHE}/matplotlib"
-    if not os.path.isdir(source) or os.path.isdir(kept):
-        return
-    import shutil
-
-    try:
-        fresh = f"{kept}.{os.getpid()}"
-        shutil.copytree(source, fresh)
-        os.rename(fresh, kept)
-    except OSError:
-        return  # another jail was first, or the disk is full: it is only a cache
-
-
-def _find_fonts() -> None:
-    """Have matplotlib, where it is installed, look for fonts once in place of each program that plots."""
-    if os.path.isdir(f"{namespaces.SHARED_CACHE}/matplotlib") or os.fork() != 0:
-        return
-    with contextlib.suppress(BaseException):  # it is for the user to see what is broken
-        os.nice(_LEAST_URGENT)
-        importlib.import_module("matplotlib.font_manager")
-        _keep_caches()
-    os._exit(0)
-
-
 class _Supervisor:
-    def __init__(self, control: socket.socket, config: Message, shell: Shell | None) -> None:
+    def __init__(self, control: socket.socket, config: Message, shell: Shell) -> None:
         self._control = control
         self._config = config
         self._shell = shell
-        self._filter = seccomp.build()
+        self._filter = seccomp.build(beneath=True)
         self._warm: int | None = None  # says when our successor is ready
 
     def hand_over_when_warm(self) -> None:
@@ -99,14 +83,12 @@ class _Supervisor:
             return
         os.close(read)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        if self._shell is None:
-            _find_fonts()
         for name in self._config["preload"]:
             # One that is not installed, or broken, is for the user to see, not for us.
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
-        _keep_caches()
-        namespaces.read_caches()
+        caches.keep()
+        caches.read()
         os.write(write, b"1")
         os.close(write)
         with contextlib.suppress(OSError):
@@ -144,12 +126,7 @@ class _Supervisor:
             _report(connection, error)
         else:
             if pid == 0:
-                # The first request of a program may be on its way already.
-                announced = data != b"program at once"
-                shell = self._shell if data == b"session" else None
-                session = keeper.Keeper(
-                    connection, self._config, shell, self._filter, announced=announced
-                )
+                session = keeper.Keeper(connection, self._config, self._shell, self._filter)
                 _become_session(session, connection, self._config["limits"], (user, group))
         connection.close()
 

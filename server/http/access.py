@@ -6,7 +6,7 @@ from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from starlette.requests import HTTPConnection
 
-from .tokens import TokenFile
+from .tokens import Entry, TokenFile
 
 METRICS = "metrics"
 
@@ -55,9 +55,19 @@ class Access:
     async def verify_token(self, token: str) -> AccessToken | None:
         """Whom it lets in, to the SDK: None if nobody."""
         if self._tokens is not None and (entry := self._tokens.find(token)) is not None:
-            # The token itself is not passed on: nobody further inside needs it.
-            return None if entry.metrics else AccessToken(token="", client_id=entry.name, scopes=[])
+            return None if entry.metrics else self._of_file(entry)
         return None if self._oauth is None else await self._oauth.verify(token)
+
+    def _of_file(self, entry: Entry) -> AccessToken:
+        """As the SDK, which holds every token to what OAuth asks for, has one that the operator gave for all of it."""
+        asked = None if self._oauth is None else self._oauth.settings()
+        resource = None if asked is None else asked.resource_server_url
+        return AccessToken(
+            token="",  # nobody further inside needs it
+            client_id=entry.name,
+            scopes=[] if asked is None else list(asked.required_scopes or ()),
+            resource=None if resource is None else str(resource),
+        )
 
     def may_read_metrics(self, request: HTTPConnection) -> bool:
         """Whether a request comes with a token for that, or none is asked for."""

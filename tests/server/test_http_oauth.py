@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
     generate_private_key,
 )
 from fakes import FakeBackend, VirtualClock
-from http_service import ERAS, Era, facts, post, serving, texts
+from http_service import ERAS, Era, facts, post, serving, texts, token_file
 from jwt.algorithms import ECAlgorithm
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
@@ -330,6 +331,31 @@ async def test_a_service_takes_the_tokens_of_its_issuer(
         "bearer_methods_supported": ["header"],
     }
     assert ready.status_code == 200
+
+
+@pytest.mark.parametrize("scopes", [(), ("run", "read")])
+async def test_tokens_of_a_file_are_taken_beside_those_of_the_issuer(
+    issuer: Issuer,
+    backend: FakeBackend,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scopes: tuple[str, ...],
+) -> None:
+    """They have no audience and no scopes: the operator gave them for this service, for all that it does."""
+    path, (token,) = token_file(tmp_path, "alice")
+    http = HttpSettings(
+        port=0, token_file=path, oauth_issuer=ISSUER, public_url=RESOURCE, oauth_scopes=scopes
+    )
+    monkeypatch.setattr(oauth, "Keys", lambda *given: Keys(*given, fetch=issuer.fetch))
+    values: list[str] = []
+    with anyio.fail_after(60):
+        async with serving(backend, http) as served:
+            for each in (token, issuer.token(scope="run read")):
+                async with served.client(each) as client:
+                    made = await client.call_tool("execute_code", {"code": "6 * 7"})
+                    values.append(facts(made)["value"])
+
+    assert values == ["42", "42"]
 
 
 async def test_documents_are_fetched_with_care() -> None:

@@ -10,6 +10,7 @@ The deadline of the user's code is ours (`timeout=0` goes to the SDK), so no err
 the code was slow.
 """
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from ..errors import (
 from .output import ListenerFailed
 
 _Verdict = Literal["unavailable", "busy", "rejected", "invalid"]
+
+_KEY_FORM = re.compile(r"e2b_[0-9A-Za-z]+")
 
 _GONE = (
     "The E2B sandbox is gone: it was killed or reached the end of its life, and its variables and files "
@@ -160,7 +163,8 @@ def _may_have_started(error: Exception, progress: Progress) -> bool:
 
 
 def _brief(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    # Whatever E2B repeats of what it was sent, its key is for nobody to read.
+    text = _KEY_FORM.sub("e2b_...", " ".join(str(error).split()))
     return text if len(text) <= 200 else text[:200] + "..."
 
 

@@ -25,7 +25,7 @@ LAYERS = {
         *{"server.replicas", "server.sandbox", "server.sessions"},
     },
     "server.prompting": {"prompts"},
-    "server.page": {"server", "tools", "server.sandbox", "server.sessions"},
+    "server.page": {"server", "tools", "server.replicas", "server.sandbox", "server.sessions"},
     "tools": {"server", "server.sandbox", "server.sessions"},
     "server.sessions": {"server.sandbox", "server.replicas"},
     "server.replicas": {"server", "server.sandbox"},

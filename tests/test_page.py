@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from fakes import FakeBackend, VirtualClock
 from http_service import Served, facts, serving, token_file
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
+from replica_fakes import MemoryStore, World
 from report_samples import HOSTILE, REPORTS
 
 from proofbox.server.http.access import Access
@@ -23,6 +25,14 @@ from proofbox.server.http.settings import HttpSettings
 from proofbox.server.http.tokens import line_of, new_token
 from proofbox.server.jobs import Progress, Report
 from proofbox.server.page.visitors import VISIT_SECONDS, Visitors
+from proofbox.server.page.visits import (
+    OwnVisits,
+    SharedVisits,
+    new_cookie,
+    opened,
+    sealed,
+)
+from proofbox.server.replicas.store import StoreUnusable
 from proofbox.server.settings import Settings
 from proofbox.tools._context import App
 
@@ -507,7 +517,7 @@ class _OAuth:
 
 async def test_tokens_of_oauth_are_held_to_the_same_rules(clock: VirtualClock) -> None:
     """They need the scopes that MCP needs; the visitor is the subject."""
-    visitors = Visitors(Access(None, _OAuth()), clock)
+    visitors = Visitors(Access(None, _OAuth()), OwnVisits(clock))
 
     good = await visitors.verify("ann:run more")
     found = [await visitors.verify(token) for token in ("ann:more", "forged:run", "", "x" * 20_000)]
@@ -520,8 +530,44 @@ async def test_tokens_of_oauth_are_held_to_the_same_rules(clock: VirtualClock) -
 
 async def test_visits_are_bounded(clock: VirtualClock) -> None:
     """The oldest gives way."""
-    visitors = Visitors(Access(None, _OAuth()), clock)
-    cookies = [visitors.begin("ann:run") for _ in range(1_001)]
+    visitors = Visitors(Access(None, _OAuth()), OwnVisits(clock))
+    cookies = [await visitors.begin("ann:run") for _ in range(1_001)]
 
     assert await visitors.find(cookies[0]) is None
     assert await visitors.find(cookies[1]) is not None
+
+
+async def test_visitors_are_known_to_every_replica_and_their_tokens_to_none(
+    clock: VirtualClock,
+) -> None:
+    """What replicas share gives no token away; when it cannot be read, that is said."""
+    world = World(clock)
+    doors = [MemoryStore(world.connection), MemoryStore(world.connection)]
+    first, second = (Visitors(Access(None, _OAuth()), SharedVisits(door)) for door in doors)
+
+    cookie = await first.begin("ann:run")
+    found = await second.find(cookie)
+    kept = "\n".join(world.connection.iterdump())
+    await second.end(cookie)
+    after = await first.find(cookie)
+    doors[0].cut = True
+    with pytest.raises(StoreUnusable):
+        await first.find(cookie)
+    world.end()
+
+    assert found is not None
+    assert found.name == "ann"
+    assert "visits" in kept
+    assert "ann:run" not in kept
+    assert cookie not in kept
+    assert after is None
+
+
+def test_a_seal_opens_for_its_cookie_alone() -> None:
+    """And what is no seal is no token."""
+    mine, other = new_cookie(), new_cookie()
+    text = sealed("token", mine)
+
+    assert opened(text, mine) == "token"
+    assert opened(text, other) == ""
+    assert opened("garbage", mine) == ""

@@ -25,6 +25,7 @@ from ..sessions import SessionSummary
 from . import answers, details, views
 from .views import Page
 from .visitors import VISIT_SECONDS, Guesses, Visitor, Visitors
+from .visits import OwnVisits, SharedVisits
 
 _JOBS = 20
 _FORM_BYTES = 20_000
@@ -54,7 +55,9 @@ class _Pages:
     def __init__(self, service: HttpService) -> None:
         self._service = service
         access, clock = service.hosting.access, service.clock
-        self._visitors = Visitors(access, clock)
+        team = service.hosting.team
+        visits = OwnVisits(clock) if team is None else SharedVisits(team.store)
+        self._visitors = Visitors(access, visits)
         self._guesses = Guesses(clock)
 
     def routes(self) -> list[Route]:
@@ -68,8 +71,8 @@ class _Pages:
             Route("/sessions/{mark}/{name}", self._to_visitors(self._artifact, "../../")),
             Route("/page/{name}", self._own_file),
             Route("/sign-in", self._sign_in),
-            Route("/sign-in", self._signed_in, methods=["POST"]),
-            Route("/sign-out", self._sign_out, methods=["POST"]),
+            Route("/sign-in", _guarded(self._signed_in, ""), methods=["POST"]),
+            Route("/sign-out", _guarded(self._sign_out, ""), methods=["POST"]),
         ]
 
     def _to_visitors(self, show: Show, root: str) -> Callable[[Request], Awaitable[Response]]:
@@ -92,10 +95,8 @@ class _Pages:
                 return await show(request, running, visitor)
             except JobNotFound as error:
                 return _trouble("There is no such job", str(error), root, 404, visitor)
-            except ProofboxError as error:
-                return _trouble("Not now", str(error), root, 503, visitor)
 
-        return shown
+        return _guarded(shown, root)
 
     async def _overview(self, request: Request, app: App, visitor: Visitor) -> Response:
         who, offset = visitor.principal, _number(request, "jobs")
@@ -205,11 +206,11 @@ class _Pages:
                 "That token lets nobody in: it is not known, has expired, or is for something else."
             )
             return self._form(said, following, 401)
-        self._visitors.end(answers.cookie_of(request))
+        await self._visitors.end(answers.cookie_of(request))
         response = answers.moved(following if _PLACE.fullmatch(following) else "./")
         answers.set_cookie(
             response,
-            self._visitors.begin(token),
+            await self._visitors.begin(token),
             safe=answers.is_by_tls(request),
             seconds=VISIT_SECONDS,
         )
@@ -218,7 +219,7 @@ class _Pages:
     async def _sign_out(self, request: Request) -> Response:
         if not answers.is_from_our_page(request):
             return answers.plain("This form can only be sent from the page itself.", 403)
-        self._visitors.end(answers.cookie_of(request))
+        await self._visitors.end(answers.cookie_of(request))
         response = answers.moved("./")
         for safe in (True, False):
             answers.set_cookie(response, "", safe=safe, seconds=0)
@@ -231,6 +232,20 @@ class _Pages:
 
 
 _GONE = "It is unknown, has ended, or is somebody else's."
+
+
+def _guarded(
+    show: Callable[[Request], Awaitable[Response]], root: str
+) -> Callable[[Request], Awaitable[Response]]:
+    """What cannot be had now, such as the store of the replicas, is said on a page."""
+
+    async def shown(request: Request) -> Response:
+        try:
+            return await show(request)
+        except ProofboxError as error:
+            return _trouble("Not now", str(error), root, 503)
+
+    return shown
 
 
 def _trouble(

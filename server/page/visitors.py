@@ -1,7 +1,5 @@
 """Who looks: browsers cannot send a bearer token, so they show it once and get a cookie that stands for it."""
 
-import hashlib
-import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -10,10 +8,10 @@ from mcp.server.auth.provider import AccessToken
 from ..http.access import Access
 from ..principal import LOCAL, principal_of
 from ..sessions import Clock
+from .visits import Visits, key_of, new_cookie, opened, sealed
 
 # A working day; then the token is asked for again.
 VISIT_SECONDS = 8 * 3600.0
-_MOST_VISITS = 1_000
 _TOKEN_CHARACTERS = 16_000
 
 # A token has 256 bits: this is not against guessing it, but against those who try all the same.
@@ -31,31 +29,25 @@ class Visitor:
     is_known: bool = True
 
 
-@dataclass(slots=True)
-class _Visit:
-    token: str
-    until: float
-
-
 class Visitors:
-    """Those who have signed in. Their tokens are kept here, in memory, and asked about at every look: one that is
-    taken back, or has expired, ends the visit at once. All visits end with the process.
+    """Those who have signed in. Their tokens are asked about at every look: one that is taken back, or has expired,
+    ends the visit at once.
     """
 
-    def __init__(self, access: Access, clock: Clock) -> None:
+    def __init__(self, access: Access, visits: Visits) -> None:
         self._access = access
-        self._clock = clock
-        self._visits: OrderedDict[str, _Visit] = OrderedDict()
+        self._visits = visits
 
     async def find(self, cookie: str, bearer: str = "") -> Visitor | None:
-        """Who comes with this cookie, or else with this token; None if nobody that we know."""
+        """Who comes with this cookie, or else with this token; None if nobody that we know.
+
+        Raises:
+            StoreUnusable: it cannot be known now.
+        """
         if self._access.is_open:
             return Visitor(LOCAL, "this machine", is_known=False)
-        visit = self._visits.get(_hash(cookie)) if cookie else None
-        if visit is not None and visit.until <= self._clock.monotonic():
-            self.end(cookie)
-            visit = None
-        token = visit.token if visit is not None else bearer
+        text = await self._visits.get(key_of(cookie)) if cookie else None
+        token = opened(text, cookie) if text else bearer
         return await self.verify(token) if token else None
 
     async def verify(self, token: str) -> Visitor | None:
@@ -67,18 +59,16 @@ class Visitors:
             return None
         return Visitor(principal_of(found), found.subject or found.client_id)
 
-    def begin(self, token: str) -> str:
-        """A visit of whoever has this token, which holds; the cookie for it."""
-        cookie = secrets.token_urlsafe(32)
-        until = self._clock.monotonic() + VISIT_SECONDS
-        self._visits[_hash(cookie)] = _Visit(token, until)
-        while len(self._visits) > _MOST_VISITS:
-            self._visits.popitem(last=False)
+    async def begin(self, token: str) -> str:
+        """A visit of whoever has this token, which holds; the cookie for it. Raises StoreUnusable."""
+        cookie = new_cookie()
+        await self._visits.put(key_of(cookie), sealed(token, cookie), VISIT_SECONDS)
         return cookie
 
-    def end(self, cookie: str) -> None:
-        """The visit is over."""
-        self._visits.pop(_hash(cookie), None)
+    async def end(self, cookie: str) -> None:
+        """The visit is over. Raises StoreUnusable."""
+        if cookie:
+            await self._visits.delete(key_of(cookie))
 
     def _has_scopes(self, token: AccessToken) -> bool:
         settings = self._access.settings()
@@ -104,8 +94,3 @@ class Guesses:
         self._until[address] = start + _SECONDS_A_GUESS
         while len(self._until) > _MOST_ADDRESSES:
             self._until.popitem(last=False)
-
-
-def _hash(cookie: str) -> str:
-    # How long the look-up takes says nothing about the cookie.
-    return hashlib.sha256(cookie.encode("utf-8", "surrogateescape")).hexdigest()

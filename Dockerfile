@@ -5,11 +5,11 @@ WORKDIR /src
 RUN pip install "uv>=0.9,<1"
 # What is locked changes less often than the source.
 COPY pyproject.toml uv.lock README.md LICENSE ./
-RUN uv sync --frozen --no-dev --no-cache --no-install-project --python "$(command -v python3)"
+RUN uv sync --frozen --no-dev --all-extras --no-cache --no-install-project --python "$(command -v python3)"
 COPY server server
 COPY tools tools
 COPY prompts prompts
-RUN uv sync --frozen --no-dev --no-cache --no-editable --compile-bytecode --python "$(command -v python3)"
+RUN uv sync --frozen --no-dev --all-extras --no-cache --no-editable --compile-bytecode --python "$(command -v python3)"
 
 FROM python:3.13-slim-trixie
 # check_pr reads repositories by git; bubblewrap comes as a wheel.

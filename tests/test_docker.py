@@ -125,14 +125,17 @@ def test_the_page_names_the_privileges_that_doctor_asks_for() -> None:
 
 def test_the_composition_fits_the_image() -> None:
     """Its settings exist, its volumes are those of the image, and it gives no privileges."""
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    composed = yaml.safe_load(block)
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    composed, shared = map(yaml.safe_load, blocks)
     service = composed["services"]["proofbox"]
     (volumes,) = map(json.loads, said("VOLUME"))
     known = {option.variable for option in (*OPTIONS, *HTTP_OPTIONS)} | {*KEY_VARIABLES}
 
-    assert set(service["environment"]) <= known
+    assert {*service["environment"], *shared["services"]["proofbox"]["environment"]} <= known
     assert [each.partition(":")[2] for each in service["volumes"]] == volumes
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["environment"]["PROOFBOX_TOKEN_FILE"] == "/run/secrets/" + service["secrets"][0]
+    assert set(shared["services"]) - {"proofbox"} == {"store"}
+    # What a store in another process is spoken to by is in the image.
+    assert all("--all-extras" in line for line in said("RUN") if line.startswith("uv sync"))

@@ -26,7 +26,8 @@ async def serve_http(settings: Settings, http: HttpSettings, as_json: bool) -> N
     address = listener.getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     url = f"http://{host}:{address[1]}{PATH}"
-    click.echo(json.dumps({"url": url}) if as_json else f"proofbox serves {url}", err=not as_json)
+    said = f"proofbox serves {url}, and shows a page at {url.removesuffix(PATH)}/"
+    click.echo(json.dumps({"url": url}) if as_json else said, err=not as_json)
     server = create_server(settings, hosting=service.hosting)
     app = await service.app(server, routes(service), idle_seconds=settings.idle_seconds)
     await service.runner(app).serve(sockets=[listener])

@@ -22,7 +22,7 @@ from ...tools._pictures import picture_type
 from ..http.audit import fingerprint
 from ..jobs import JobState
 from ..sessions import SessionSummary
-from .views import Page, kind_of, pages, progress
+from .views import Page, in_use, kind_of, pages, progress
 
 
 def job(state: JobState, report: Shown | None, page: Page) -> Html:
@@ -32,7 +32,7 @@ def job(state: JobState, report: Shown | None, page: Page) -> Html:
         {
             "tool": code(state.kind),
             "job": code(state.job_id),
-            "took": f"{seconds(state.elapsed_seconds)}{' so far' if running else ''}",
+            "job took": f"{seconds(state.elapsed_seconds)}{' so far' if running else ''}",
             "report": (
                 tag("a", "as JSON", href=f"{state.job_id}/report.json"),
                 ", ",
@@ -78,7 +78,7 @@ def session(one: SessionSummary, artifacts: Sequence[Artifact]) -> Html:
             "div",
             facts(
                 {
-                    "now": badge("running" if one.in_use else "idle"),
+                    "now": in_use(one),
                     "packages": names(one.packages),
                     "ends if unused": f"in {seconds(max(0, one.expires_in_seconds))}",
                     "in the audit log": code(mark),
@@ -119,12 +119,11 @@ def _beginning(item: Artifact) -> str | None:
 
 def sign_in(wrong: str, following: str, *, oauth: bool) -> Html:
     """The form that takes a token, and what to do to have one."""
-    hint = (
-        "Paste an access token of your OAuth server (a JSON Web Token for this service), or one that the operator"
-        " made with proofbox token."
-        if oauth
-        else "Paste the token that the operator made for you with proofbox token. It is what your MCP client sends."
-    )
+    made = ("the operator made for you with ", tag("code", "proofbox token"))
+    hint = ("Paste the token that ", made, ". It is what your MCP client sends.")
+    if oauth:
+        own = "Paste an access token of your OAuth server (a JSON Web Token for this service), or one that "
+        hint = (own, made, ".")
     return tag(
         "section",
         tag("h1", "Sign in"),

@@ -40,7 +40,11 @@ def top(visitor: Visitor | None, root: str) -> Html:
     if visitor is None or not visitor.is_known:
         return brand
     leave = tag("form", tag("button", "Sign out"), method="post", action=f"{root}sign-out")
-    return joined(brand, tag("span", "Signed in as ", tag("b", line(visitor.name, 60))), leave)
+    return joined(
+        brand,
+        tag("span", tag("span", "Signed in as ", class_="as"), tag("b", line(visitor.name, 60))),
+        leave,
+    )
 
 
 def overview(
@@ -119,11 +123,16 @@ def _sessions(sessions: Sequence[SessionSummary]) -> Html | None:
         sessions,
         (
             Column[SessionSummary]("session", link),
-            Column("now", lambda one: badge("running" if one.in_use else "idle")),
+            Column("now", in_use),
             Column("packages", lambda one: names(one.packages)),
             Column("ends if unused", lambda one: f"in {seconds(max(0, one.expires_in_seconds))}"),
         ),
     )
+
+
+def in_use(one: SessionSummary) -> Html:
+    """Whether a call runs in a session."""
+    return badge("in use", "busy") if one.in_use else badge("idle")
 
 
 def limits(quotas: Quotas, principal: str, sessions: int) -> Html:

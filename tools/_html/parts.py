@@ -175,7 +175,7 @@ def titled(name: Part, *more: Part) -> Html:
 def counted(words: Sequence[str]) -> str:
     """Words in their order, and only once where all are the same."""
     alike = len(words) > 1 and len(set(words)) == 1
-    return f"{len(words)} × {words[0]}" if alike else ", ".join(words)
+    return f"{len(words)}\u00a0×\u00a0{words[0]}" if alike else ", ".join(words)
 
 
 def section(title: str, *parts: Part, level: int = 2) -> Html | None:

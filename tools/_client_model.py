@@ -25,6 +25,7 @@ from mcp.types import (
 )
 
 from ..server.jobs import Jobs, JobState, OnProgress, Questions
+from ..server.jobs.questions import ANSWER_SECONDS
 from ..server.sandbox import InvalidInput
 
 # From here on there are no requests from server to client.
@@ -156,10 +157,13 @@ def _as_result(questions: Questions, job_id: str) -> InputRequiredResult:
 
 
 async def _put(questions: Questions, send: Send) -> None:
-    """Put the open question to the client, however long that takes: somebody may be asked for leave."""
+    """Put the open question to the client, for as long as it is one: somebody may be asked for leave, or may have
+    gone without a word.
+    """
     number = questions.number
     try:
-        questions.answer(number, await send(questions.open))
+        with anyio.move_on_after(ANSWER_SECONDS):
+            questions.answer(number, await send(questions.open))
     except MCPError as error:
         questions.answer(number, error)
     except anyio.get_cancelled_exc_class():

@@ -225,9 +225,11 @@ class Jobs:
                 " until one has ended, or cancel one with get_job."
                 + (f" Those with an id: {known}." if known else "")
             )
-        if len(running) >= self._settings.max_running:
+        # One that waits for its client costs nothing, and the client may have gone for good.
+        busy = [job for job in running if not (job.questions and job.questions.open)]
+        if len(busy) >= self._settings.max_running:
             raise SandboxBusy(
-                f"proofbox runs {len(running)} jobs already, and no more may. Nothing was started."
+                f"proofbox runs {len(busy)} jobs already, and no more may. Nothing was started."
                 " Try again in a minute."
             )
 

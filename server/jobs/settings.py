@@ -10,8 +10,8 @@ class JobSettings:
     """Times in seconds.
 
     Attributes:
-        max_running: jobs that this process runs at one time.
-        max_running_per_principal: the same for each principal.
+        max_running: jobs that this process runs at one time, but for those that wait for a client's answer.
+        max_running_per_principal: the same for each principal, those included.
         look_seconds: how often a waiting call looks for progress.
         beat_seconds: how often the progress of running jobs is written down for other processes,
             and their wish to cancel one is heard.

@@ -19,6 +19,7 @@ from proofbox.server.jobs import (
     JobSettings,
     JobState,
     Progress,
+    Questions,
     Report,
     run_or_job,
 )
@@ -424,6 +425,27 @@ async def test_all_principals_together_have_a_limit_too(open_jobs: Open) -> None
             await jobs.start("eve", "benchmark", Task())
 
     assert not any(job_id in str(refusal.value) for job_id in ids)
+
+
+async def test_clients_that_walk_off_from_questions_hold_up_nobody_else(open_jobs: Open) -> None:
+    """Such a job waits for long, and costs nothing; its principal has its place taken, and is told its id."""
+    questions = Questions(VirtualClock())
+
+    async def ask(progress: Progress) -> Report:
+        return {"answer": await questions.ask("who are you?")}
+
+    async with open_jobs(max_running=1, max_running_per_principal=1) as jobs:
+        asking = await jobs.start("ann", "benchmark", ask, questions)
+        await settle()
+        await jobs.start("bob", "benchmark", Task())
+        with pytest.raises(SandboxBusy, match=asking):
+            await jobs.start("ann", "benchmark", Task())
+        with pytest.raises(SandboxBusy, match="runs 1 jobs already"):
+            await jobs.start("eve", "benchmark", Task())
+        questions.answer(1, "ann")
+        state = await ended(jobs, asking, "ann")
+
+    assert state.report == {"answer": "ann"}
 
 
 async def test_a_hundred_jobs_at_once_each_give_their_own_report(open_jobs: Open) -> None:

@@ -97,7 +97,10 @@ def test_what_is_long_is_cut_and_counted() -> None:
 
 def test_columns_without_anything_in_them_are_left_out() -> None:
     """And so are facts without a value, and sections without content."""
-    columns = [parts.Column("a", str), parts.Column("b", lambda row: None)]
+    columns: list[parts.Column[int]] = [
+        parts.Column("a", str),
+        parts.Column("b", lambda row: None),
+    ]
 
     assert 'scope="col">a<' in str(parts.table("t", [1], columns))
     assert 'scope="col">b<' not in str(parts.table("t", [1], columns))

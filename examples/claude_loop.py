@@ -82,8 +82,8 @@ async def write(claude: AsyncAnthropic, proofbox: Client, task: str) -> Proved |
     async for _ in runner:
         await runner.generate_tool_call_response()
         if proved:
-            return proved[-1]
-    return None
+            await runner.close()
+    return proved[-1] if proved else None
 
 
 def verdict_of(result: CallToolResult) -> str | None:

@@ -34,7 +34,7 @@ SHOWN = {
     "docs/testing.md": "test_its_script_and_its_suite_run",
 }
 PROGRAMS = {
-    "proofbox", "python", "python3", "pip", "pytest", "uv", "git", "claude", "curl", "cat", "echo", "kill", "export", "until",
+    "proofbox", "python", "python3", "pip", "pytest", "uv", "docker", "git", "claude", "curl", "cat", "echo", "kill", "export", "until",
     "do", "done",
 }  # fmt: skip
 """What a command may begin with, so that a new one is looked at by somebody."""
@@ -89,12 +89,13 @@ def test_every_command_of_the_documents_is_one(
     """The shell takes each block, and proofbox the arguments of each of its commands."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "script.py").touch()
-    shell = [block for block in BLOCKS if block.language == "bash"]
+    shell = [block for block in BLOCKS if block.language in {"bash", "console"}]
     taken = 0
 
     for block in shell:
-        subprocess.run(["bash", "-n"], input=block.text, text=True, check=True, timeout=30)
-        for words in commands(block.text):
+        text = re.sub(r"^\$ ", "", block.text, flags=re.MULTILINE)
+        subprocess.run(["bash", "-n"], input=text, text=True, check=True, timeout=30)
+        for words in commands(text):
             program = words[0].rpartition("/")[2]
             assert program in PROGRAMS, f"{block.where}: {words}"
             if program == "proofbox":

@@ -90,7 +90,8 @@ def test_claude_is_done_when_tests_have_proved_it() -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{SLUG}\n# The tests that prove it:\n\n{TESTS}\n"
-    assert done.stderr.startswith("passed: 2 tests: 2 to keep.")
+    assert "\npassed: 2 tests: 2 to keep." in f"\n{done.stderr}"
+    assert "Traceback" not in done.stderr
     assert len(stub.bodies) == 4
     assert stub.authorised == {f"Bearer {stub.key}"}
     assert {tool["name"] for tool in stub.bodies[0]["tools"]} == {"submit", "execute_code"}
@@ -199,7 +200,7 @@ def test_the_context_has_only_examples_that_work(tmp_path: Path) -> None:
     done = run(sys.executable, "rag_filter.py", "count words", str(tmp_path))
 
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "51 of 53 examples work.\n"
+    assert "51 of 53 examples work.\n" in done.stderr
     assert "Counter('a b a'.split())['a'])\n```\n\nprints\n\n```text\n2\n```" in done.stdout
     assert done.stdout.count(rag_filter.LEFT_OUT) == 2
     assert "```text\nword 49\n```" in done.stdout

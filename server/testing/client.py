@@ -1,10 +1,11 @@
 """The connected client, and reports in place of protocol results."""
 
 import asyncio
+import logging
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -123,11 +124,12 @@ async def connected(
         given = {name: _word(name, value) for name, value in settings.items()}
         if isinstance(backend, str):
             given["backend"] = backend
-        server = create_server(
-            read_settings(environment, given),
-            backend=None if isinstance(backend, str) else backend,
-            roots=(Path.cwd(),),
-        )
+        with _logging_left_alone():
+            server = create_server(
+                read_settings(environment, given),
+                backend=None if isinstance(backend, str) else backend,
+                roots=(Path.cwd(),),
+            )
         client, raised = Proofbox(server), None
         async with client:
             try:
@@ -137,6 +139,17 @@ async def connected(
                 raised = error
         if raised is not None:
             raise raised
+
+
+@contextmanager
+def _logging_left_alone() -> Generator[None]:
+    """The SDK's server sets up logging to stderr where nobody has; here that is the embedder's to do."""
+    root, nothing = logging.getLogger(), logging.NullHandler()
+    root.addHandler(nothing)
+    try:
+        yield
+    finally:
+        root.removeHandler(nothing)
 
 
 def _check_loop() -> None:

@@ -1,5 +1,6 @@
 """proofbox.server.testing: what suites and scripts of others get."""
 
+import logging
 import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -113,6 +114,16 @@ async def test_nothing_of_a_block_is_left_behind(
     after = list(tmp_path.iterdir())
 
     assert (len(during), after) == (1, [])
+
+
+async def test_logging_is_the_embedders_own(
+    backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that logs nothing has nothing on stderr."""
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+
+    async with connected(backend=backend):
+        assert logging.getLogger().handlers == []
 
 
 def test_another_event_loop_is_told_what_is_wanted() -> None:

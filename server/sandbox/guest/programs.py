@@ -17,16 +17,16 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import NoReturn
 
 from . import caches, children, forking, linux, wire
 from .children import Child
-from .interpreters import Cells, Interpreter
-from .session import Session
+from .program import Place, Program
 from .wire import Message
 
 _MESSAGE_SIZE = 1 << 16
+_SPARES = 2
 _LONGEST_WAIT = 3600.0  # poll refuses an infinite number of seconds
 
 _Start = Callable[[socket.socket, Message], NoReturn]
@@ -42,72 +42,6 @@ def main(control: socket.socket, config: Message) -> NoReturn:
         keeper.turn()
 
 
-class _Program(Session):
-    """One program: a session with one process to begin with, which does all that is asked for."""
-
-    def __init__(
-        self, host: socket.socket, limits: dict[str, int], init: int, child: Child
-    ) -> None:
-        super().__init__(host, limits)
-        self._init = init
-        self._child = child
-        self._then: Callable[[], None] | None = None
-
-    def child(self, message: Message, body: bytes = b"") -> Child:
-        """See `Session`."""
-        self._child.unsent = memoryview(wire.encode(message, body))
-        self._child.push()
-        return self._child
-
-    def release(self, child: Child) -> None:
-        """See `Session`: it does what is asked for next, too."""
-
-    def new_interpreter(self, language: str) -> Interpreter:
-        """See `Session`."""
-        assert language == Cells.name
-        return Cells(self._child)
-
-    def kill_all(self) -> None:
-        """See `Session`."""
-        linux.kill_process(self._init)
-
-    def kill_started_since(self, ticks: int, spared: int) -> bool:
-        """See `Session`: nothing is spared, since a program ends with what had to be stopped."""
-        self.kill_all()
-        return True
-
-    def end(self, then: Callable[[], None]) -> None:
-        """See `Session`."""
-        self.kill_all()
-        self._then = then
-
-    def readers(self) -> list[int | socket.socket]:
-        """See `Session`."""
-        return [*super().readers(), *([self._init] if self._then is not None else [])]
-
-    def turn(self, ready: Container[int | socket.socket]) -> bool:
-        """See `Session`."""
-        if self._then is not None and self._init in ready:
-            then, self._then = self._then, None
-            then()
-        return super().turn(ready)
-
-    def forked(self, pid: int) -> None:
-        """Its process is there."""
-        self._child.pid = pid
-
-    def ended(self, pid: int, status: int) -> None:
-        """Its process has ended."""
-        self._child.status = status
-
-    def close(self) -> None:
-        """Kill it, whether the host knows or not."""
-        self.kill_all()
-        os.close(self._init)
-        self._child.close()
-        self.host.close()
-
-
 class _Forker:
     """A process of `forking`, seen from here."""
 
@@ -120,40 +54,35 @@ class _Forker:
                 start(theirs, config)
         theirs.close()
         self._count = 0
-        self._asked: dict[int, _Program] = {}  # by the number of the request
+        self._asked: dict[int, Place] = {}  # by the number of the request
         self._running: dict[int, int] = {}  # requests by process
 
-    def ask(self, program: _Program, descriptors: list[int], *, announced: bool) -> None:
-        """Have a program's process forked. The first descriptor is its namespace, the others are for it."""
+    def ask(self, place: Place, descriptors: list[int], *, announced: bool) -> None:
+        """Have a place's process forked. The first descriptor is its namespace, the others are for it."""
         self._count += 1
-        self._asked[self._count] = program
+        self._asked[self._count] = place
         request = forking.REQUEST.pack(self._count, announced)
         socket.send_fds(self.socket, [request], descriptors)
 
-    def hear(self) -> tuple[bytes, _Program | None]:
-        """What has happened, and to which program; nothing if the process is gone."""
+    def hear(self) -> tuple[bytes, Place | None, str]:
+        """What has happened, and where, and the error if it is one; nothing if the process is gone."""
         data = self.socket.recv(forking.MOST_BYTES)
         if not data:
-            return b"", None
+            return b"", None, ""
         kind, number, value = forking.ANSWER.unpack_from(data)
         if kind == forking.WARM:
-            return kind, None
+            return kind, None, ""
         if kind == forking.ENDED:
-            program = self._asked.pop(self._running.pop(number))
-            program.ended(number, value)
-            return kind, program
-        program = self._asked[number]
+            place = self._asked.pop(self._running.pop(number))
+            place.child.status = value
+            return kind, place, ""
+        place = self._asked[number]
         if kind == forking.FORKED:
             self._running[value] = number
-            program.forked(value)
-        elif kind == forking.UP:
-            program.send({"t": "ready"})
-        else:
-            error = data[forking.ANSWER.size :].decode(errors="replace")
-            program.send({"t": "failed", "error": error, "detail": error})
-            if kind == forking.NOT_FORKED:
-                del self._asked[number]
-        return kind, program
+            place.child.pid = value
+        elif kind == forking.NOT_FORKED:
+            del self._asked[number]
+        return kind, place, data[forking.ANSWER.size :].decode(errors="replace")
 
     def retire(self) -> None:
         """Ask for no more; it ends with its last fork."""
@@ -165,7 +94,8 @@ class _Keeper:
         self._control = control
         self._limits: dict[str, int] = config["limits"]
         self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        self._programs: list[_Program] = []
+        self._programs: list[Program] = []
+        self._spares: list[Place] = []
         self._forker = _Forker(forking.serve, config)
         # The first programs should not wait for what others want imported.
         self._warming: _Forker | None = _Forker(forking.import_and_serve, config)
@@ -174,10 +104,7 @@ class _Keeper:
     def turn(self) -> None:
         """Wait until something is due, and do it."""
         ready = self._wait()
-        changed: set[_Program] = set()
-        for forker in self._forkers():
-            if forker.socket in ready:
-                changed |= self._hear(forker)
+        changed = {self._hear(each) for each in self._forkers() if each.socket in ready}
         now = time.monotonic()
         for program in list(self._programs):
             waits_for = (*program.readers(), *program.writers())
@@ -207,7 +134,7 @@ class _Keeper:
         seconds = max(0.0, deadline - time.monotonic())
         return {by_number[number] for number, _ in poll.poll(math.ceil(seconds * 1000))}
 
-    def _turn(self, program: _Program, ready: set[int | socket.socket]) -> None:
+    def _turn(self, program: Program, ready: set[int | socket.socket]) -> None:
         try:
             goes_on = program.turn(ready)
             program.flush()
@@ -217,17 +144,32 @@ class _Keeper:
             self._programs.remove(program)
             program.close()
 
-    def _hear(self, forker: _Forker) -> set[_Program]:
-        kind, program = forker.hear()
+    def _hear(self, forker: _Forker) -> Program | None:
+        kind, place, error = forker.hear()
         if kind == forking.WARM:
-            self._retired.append(self._forker)
-            self._forker.retire()
-            self._forker, self._warming = forker, None
-            with contextlib.suppress(OSError):
-                self._control.send(b"warm")
+            self._switch_to(forker)
         elif not kind:
             self._lose(forker)
-        return {program} if program in self._programs else set()
+        if place is None:
+            return None
+        if place in self._spares and kind != forking.FORKED:
+            self._spares.remove(place)
+            place.close()
+        program = place.program
+        if program is not None and kind == forking.UP:
+            program.send({"t": "ready"})
+        elif program is not None and error:
+            program.send({"t": "failed", "error": error, "detail": error})
+        return program
+
+    def _switch_to(self, forker: _Forker) -> None:
+        self._retired.append(self._forker)
+        self._forker.retire()
+        self._forker, self._warming = forker, None
+        while self._spares:
+            self._spares.pop().close()
+        with contextlib.suppress(OSError):
+            self._control.send(b"warm")
 
     def _lose(self, forker: _Forker) -> None:
         if forker is self._forker:
@@ -243,16 +185,28 @@ class _Keeper:
         if not data:
             os._exit(0)
         host = socket.socket(fileno=descriptors[0])
+        announced = data == b"program"
         try:
-            self._programs.append(self._start(host, announced=data == b"program"))
+            use_spare = self._spares and not announced
+            place = self._spares.pop(0) if use_spare else self._start(announced=announced)
         except OSError as error:
             with contextlib.suppress(OSError):
-                host.sendall(
-                    wire.encode({"t": "failed", "error": str(error), "detail": str(error)})
-                )
+                host.sendall(wire.encode({"t": "failed", "error": str(error), "detail": ""}))
             host.close()
+            return
+        self._programs.append(Program(host, self._limits, place))
+        if not announced:
+            self._refill()
 
-    def _start(self, host: socket.socket, *, announced: bool) -> _Program:
+    def _refill(self) -> None:
+        """Who runs one program most likely runs more, and can do other things while their processes start."""
+        with contextlib.suppress(
+            OSError
+        ):  # then the next program has to wait, or is told why it cannot
+            while len(self._spares) < _SPARES:
+                self._spares.append(self._start(announced=False))
+
+    def _start(self, *, announced: bool) -> Place:
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             init, namespace = self._make_namespace()
             theirs.callback(os.close, namespace)
@@ -269,12 +223,11 @@ class _Keeper:
             connection, their_connection = socket.socketpair()
             ours.callback(connection.close)
             theirs.callback(their_connection.close)
-            program = _Program(host, self._limits, init, Child(0, outputs, connection))
-            self._forker.ask(
-                program, [namespace, *ends, their_connection.fileno()], announced=announced
-            )
+            place = Place(init, Child(0, outputs, connection))
+            descriptors = [namespace, *ends, their_connection.fileno()]
+            self._forker.ask(place, descriptors, announced=announced)
             ours.pop_all()
-        return program
+        return place
 
     def _make_namespace(self) -> tuple[int, int]:
         """A pid namespace with nothing in it but its process 1: what kills and tells of that, and itself."""

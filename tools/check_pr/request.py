@@ -19,7 +19,8 @@ class PrRequest:
         only: files or folders of tests to run instead; empty for the choice above.
         packages: requirements in place of those that the project names.
         python_versions: like `3.12`; the first is the one that everything is told of.
-        reruns: runs of a side that decide whether a test is flaky.
+        reruns: of a side, that decide whether a test is flaky; one less where nothing in it or in the change reads
+            what chance decides.
         performance: compare the speed of the project's benchmarks; `snippets` are more of them, by name.
         mutation: try mutants of the changed lines.
         seconds: for one run of tests; `test_seconds` for one phase of one test.

@@ -121,7 +121,7 @@ class _Project:
                 )
                 if not any(side.problem for side in (environments.base, environments.head)):
                     measuring = Measuring(self.pull, head, self.request, self.tell)
-                    beside = measuring.lines if look_beyond is not None else None
+                    beside = measuring if look_beyond is not None else None
                     evidence = await compare(self.pull, base, head, self.request, self.tell, beside)
                     found = replace(found, evidence=evidence)
                     if look_beyond is not None:

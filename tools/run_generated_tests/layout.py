@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .project import Module
-from .suite import every_statement
+from .suite import every_statement, parsed
 
 _NOT_SOURCE = {
     "docs",
@@ -116,11 +116,8 @@ def _resolves(parts: Sequence[str], root: str, texts: Mapping[str, str]) -> bool
 
 def imports(text: str) -> Iterator[tuple[str, int]]:
     """Absolute imports of a file, dotted, with their lines. `from a import b` gives `a` and `a.b`."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in every_statement(tree):
+    tree = parsed(text)
+    for node in every_statement(tree) if tree is not None else ():
         if isinstance(node, ast.Import):
             yield from ((item.name, node.lineno) for item in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

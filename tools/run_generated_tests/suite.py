@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import lru_cache
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _ASSERTING = ("assert", "raises", "warns", "fail", "deprecated_call", "check", "expect", "verify")
@@ -49,16 +50,24 @@ def is_test_file(path: str, patterns: Iterable[str] = ("test_*.py", "*_test.py")
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
+@lru_cache(maxsize=32)
+def parsed(text: str) -> ast.Module | None:
+    """The tree of a module, for all who only read it; None of what is no Python. The last few are kept, since
+    large files are asked for again and again.
+    """
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def read_sheet(path: str, text: str) -> Sheet:
     """What a test file says of itself."""
     if not path.endswith(".py"):
         return Sheet(path, examples=">>>" in text)
-    try:
-        tree = ast.parse(text)
-    except SyntaxError as error:
-        return Sheet(path, error=f"{error.msg}", error_line=error.lineno or 0)
-    except (ValueError, RecursionError, MemoryError) as error:
-        return Sheet(path, error=f"it cannot be parsed ({error})")
+    tree = parsed(text)
+    if tree is None:
+        return _unreadable(path, text)
     tests = tuple(_tests(tree))
     docs = (ast.get_docstring(n) or "" for n in ast.walk(tree) if isinstance(n, _DOCUMENTED))
     return Sheet(
@@ -67,6 +76,16 @@ def read_sheet(path: str, text: str) -> Sheet:
         tuple(_uncollected(tree)),
         examples=any(">>> " in text for text in docs),
     )
+
+
+def _unreadable(path: str, text: str) -> Sheet:
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        return Sheet(path, error=f"{error.msg}", error_line=error.lineno or 0)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return Sheet(path, error=f"it cannot be parsed ({error})")
+    raise AssertionError(path)
 
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -18,6 +18,7 @@ _PR_SET_PDEATHSIG = 1
 # Far more than any honest package takes; a hostile one only loses its own bytecode.
 _CPU_SECONDS = 300
 _MEMORY_BYTES = 4 * 1024**3
+_SELDOM = ("tests", "__pycache__", "pip", "setuptools", "pkg_resources", "docutils")
 
 
 def _die_with(parent: int) -> None:
@@ -30,9 +31,15 @@ def _sources(root: str) -> "list[str]":
     found: list[str] = []
     for directory, names, files in os.walk(os.path.join(root, "lib")):
         # A package's own tests are half of the work and hardly ever imported.
-        names[:] = [name for name in names if name not in ("tests", "__pycache__")]
-        found += [os.path.join(directory, name) for name in files if name.endswith(".py")]
+        names[:] = [name for name in names if name not in _SELDOM]
+        found += [os.path.join(directory, name) for name in files if _is_worth_it(directory, name)]
     return found
+
+
+def _is_worth_it(directory: str, name: str) -> bool:
+    # Of hundreds of languages those that tracebacks and diffs are shown in.
+    lexer = directory.endswith("pygments/lexers") and name[0] != "_"
+    return name.endswith(".py") and (not lexer or name in ("python.py", "diff.py"))
 
 
 def _compile(sources: "list[str]", root: str, name: str) -> None:

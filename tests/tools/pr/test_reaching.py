@@ -97,3 +97,23 @@ def test_every_test_is_told_with_the_marked_statements_that_it_runs(tmp_path: Pa
         "test_second": [8, 12, 13, 17, 21],
         "test_nothing_else_is_changed": [8],
     }
+
+
+def test_a_module_that_somebody_else_loads_is_not_said_to_be_unused(tmp_path: Path) -> None:
+    """As pytest does with plugins: what of it was run nobody knows."""
+    path = str(tmp_path / "project" / "plug.py")
+    files = {
+        "plug.py": "def used():\n    return 1\n",
+        "conftest.py": "import pytest\npytest.register_assert_rewrite('plug')\n",
+        "test_plug.py": "import plug\n\ndef test_used():\n    assert plug.used()\n",
+    }
+
+    records = records_of(
+        tmp_path,
+        "reaching",
+        {"reaching": GUEST.read_text()},
+        files,
+        {"early": True, "lines": {path: [2]}},
+    )
+
+    assert [one.get("unmarked") for one in records] == [[path]]

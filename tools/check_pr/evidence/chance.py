@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ...run_generated_tests.repeats import draws_on_chance
+from ...run_generated_tests.suite import parsed
 from .ground import Ground
 from .runs import Told
 from .statements import statements
 from .trees import View, text
 
 _MOST_MODULES = 200
-_LITTLE_SECONDS = 5.0
+_LITTLE_SECONDS = 0.3
 _MOST_SECONDS = 60.0
 _WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"(^|\s)#.*")
@@ -43,8 +44,9 @@ def by_chance(ground: Ground, told: Told, names: Iterable[str]) -> frozenset[str
 
 
 def times_by_chance(told: Told, names: Iterable[str], times: int) -> int:
-    """How often to run tests again that may depend on chance. What it costs to start a process is left out,
-    so that a busy machine comes to the same result as one that is not.
+    """How often to run tests again that may depend on chance: all `times` where that is next to nothing, once
+    where it is not, and not at all where it takes minutes. What it costs to start a process is left out, so that a
+    busy machine comes to the same result as one that is not.
     """
     spent = sum(told.results[name].seconds for name in names if name in told.results)
     return times if spent <= _LITTLE_SECONDS else int(spent <= _MOST_SECONDS)
@@ -74,7 +76,7 @@ def _lines(ground: Ground, side: int) -> dict[str, set[int]]:
 
 def _drawing(view: View, path: str, numbers: set[int]) -> Iterator[str]:
     source = text(view.files[path])
-    tree = _parsed(source)
+    tree = parsed(source)
     if tree is None or not draws_on_chance(source):
         return
     lines = source.splitlines()
@@ -97,7 +99,7 @@ def _with_users(view: View, names: set[str]) -> set[str]:
     users: list[tuple[str, set[str]]] = []
     for module in view.sources[:_MOST_MODULES] if names else ():
         source = text(view.files[module.path])
-        tree, lines = _parsed(source), source.splitlines()
+        tree, lines = parsed(source), source.splitlines()
         for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, _Scope) and not node.name.startswith("__"):
                 body = "\n".join(lines[node.lineno - 1 : node.end_lineno])
@@ -107,10 +109,3 @@ def _with_users(view: View, names: set[str]) -> set[str]:
         fresh = {name for name, words in users if words & fresh} - found
         found |= fresh
     return found
-
-
-def _parsed(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None

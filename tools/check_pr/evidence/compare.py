@@ -8,24 +8,26 @@ conftest files and configuration; tests that cannot begin with those are run wit
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, get_args
 
 import anyio
 
 from ....server.programs import Kept, OpenSandbox
 from ...run_generated_tests.project import Project
+from ..beyond import reaching
 from ..environment.side import Side
 from ..pull.pull import Pull
 from ..request import PrRequest
-from ..words import Kind
+from .beside import Beside
 from .chance import by_chance, times_by_chance
+from .deciding import deciding, may_vary, sides
 from .evidence import Evidence, Suspect, TestEvidence
 from .ground import Ground, ground_of, narrowed
 from .harness import with_own_harness
 from .importing import broken_imports
-from .kinds import BAD, GOOD
 from .reruns import Again, Wanted, Where, run_again
 from .runs import Told, carry_out, in_turn
 from .suspects import of_files, of_harness, of_tests
@@ -34,19 +36,8 @@ from .table import Ran, Table, ordered
 Tell = Callable[[str], None]
 """Called with a sentence on how far it is."""
 
-Beside = Callable[[Mapping[str, float], OpenSandbox], Coroutine[Any, Any, None]]
-"""What is to be done beside the reruns: given head's tests that came to an end, with the seconds of each, and
-how sandboxes of head are opened.
-"""
 
 _AT_ONCE = 2
-_ENDED = frozenset({"passed", "failed", "error", "xfailed", "xpassed"})
-_DECIDING: tuple[Kind, ...] = (
-    "pass_to_fail",
-    "fail_to_pass_strong",
-    "fail_to_pass_weak",
-    "new_and_fails",
-)
 _MOST_IMPORTS = 40
 
 
@@ -86,7 +77,7 @@ class _Comparison:
 
     async def evidence(self, beside: Beside | None) -> Evidence:
         """All of it."""
-        await self._first()
+        await self._first(beside)
         ground, ran = self._ground, self._ran
         if ground.trees.own_head is not None:
             self._tell("Running tests with head's own conftest files and configuration")
@@ -102,7 +93,7 @@ class _Comparison:
         async with anyio.create_task_group() as group:
             group.start_soon(decide)
             if beside is not None:
-                group.start_soon(beside, self._ended(), self._at_head)
+                group.start_soon(beside.beside, ran.head, self._at_head)
         [table] = again
         tests = ordered(table.every())
         return Evidence(
@@ -119,13 +110,12 @@ class _Comparison:
             },
         )
 
-    def _ended(self) -> dict[str, float]:
-        results = self._ran.head.results
-        return {name: one.seconds for name, one in results.items() if one.outcome in _ENDED}
-
-    async def _first(self) -> None:
+    async def _first(self, beside: Beside | None) -> None:
         """Every tree once, base's and head's code at the same time."""
         trees, selection = self._ground.trees, self._ground.selection
+        looking: Mapping[str, Mapping[str, Any]] = {}
+        if beside is not None and trees.own_head is None:
+            looking = await beside.looking()
 
         async def base() -> None:
             self._ran.base = await self._run(trees.base, selection.base, self._at_base)
@@ -135,7 +125,9 @@ class _Comparison:
             )
 
         async def head() -> None:
-            self._ran.head = await self._run(trees.head, selection.head, self._at_head)
+            self._ran.head = await self._run(
+                trees.head, selection.head, self._at_head, looking=looking
+            )
             files = selection.changed_base
             self._ran.head_with_base = await self._run(
                 trees.head_with_base, files, self._at_head, but=selection.same
@@ -153,8 +145,15 @@ class _Comparison:
         opened: OpenSandbox,
         *,
         but: frozenset[str] = frozenset(),
+        looking: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> Told:
-        plan = replace(self._ground.plan(project), but=but)
+        plan = self._ground.plan(project)
+        plan = replace(
+            plan,
+            but=but,
+            guests={**plan.guests, **looking},
+            modules={**plan.modules, **reaching.modules()},
+        )
         return await carry_out(narrowed(project, tests), plan, opened)
 
     async def _rigged(self) -> list[str]:
@@ -225,10 +224,10 @@ class _Comparison:
         chancy = by_chance(self._ground, self._ran.head, table.names)
         often = times_by_chance(self._ran.head, chancy, times)
         wanted_times = {
-            test.id: max(times, often) if test.id in chancy else times
+            test.id: times if test.id in chancy else max(1, times - 1)
             for test in tests
-            if _deciding(test)
-        } | {test.id: often for test in tests if _may_vary(test) and test.id in chancy and often}
+            if deciding(test)
+        } | {test.id: often for test in tests if may_vary(test) and test.id in chancy and often}
         if wanted_times:
             self._tell(f"Running again, on both sides: {len(wanted_times)} of {len(tests)} tests")
         again = [test for test in tests if test.id in wanted_times]
@@ -252,7 +251,7 @@ class _Comparison:
             ids = {
                 name: times[test.id]
                 for test in tests
-                if where in _sides(test)
+                if where in sides(test)
                 and told.outcome(name := table.id_at(where, test.id))
                 and (own is not None and test.id in self._ran.own) is mine
             }
@@ -291,28 +290,6 @@ class _Comparison:
         ):
             if tests:
                 yield name, _command(project, tests)
-
-
-def _is_hidden(test: TestEvidence) -> bool:
-    return test.head_with_base in BAD and test.base in GOOD
-
-
-def _deciding(test: TestEvidence) -> bool:
-    """Whether something would be said of the pull request for this test alone."""
-    return _is_hidden(test) or test.kind in _DECIDING
-
-
-def _may_vary(test: TestEvidence) -> bool:
-    return not _deciding(test) and test.base in GOOD and test.head in GOOD
-
-
-def _sides(test: TestEvidence) -> tuple[Where, ...]:
-    """The trees whose outcomes make a test what it is said to be."""
-    found: list[Where] = ["base", "head"]
-    if test.kind in {"fail_to_pass_strong", "fail_to_pass_weak", "new_and_fails"}:
-        mixed = test.base_with_head in BAD or test.base is None
-        found = ["base_with_head", "head"] if mixed else found
-    return (*found, "head_with_base") if _is_hidden(test) else tuple(found)
 
 
 def _command(project: Project, tests: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ...run_generated_tests.suite import every_statement
+from ...run_generated_tests.suite import every_statement, parsed
 from .trees import View, text
 
 Written = tuple[int, str]
@@ -24,11 +24,8 @@ class Parsed:
 
 
 def _written(content: bytes) -> Iterator[Written]:
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in every_statement(tree):
+    tree = parsed(text(content))
+    for node in every_statement(tree) if tree is not None else ():
         if isinstance(node, ast.Import):
             yield from ((0, item.name) for item in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...run_generated_tests.suite import parsed
+
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _FOR_ALL = (
     "pytest_",
@@ -49,9 +51,8 @@ class Pieces:
         self._tests: dict[str, _Piece] = {}
         self._for_all: list[_Piece] = []
         self._known: dict[str, frozenset[str]] = {}
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parsed(source)
+        if tree is None:
             self._for_all.append(_Piece(source, frozenset()))
             return
         for node in tree.body:

@@ -1,7 +1,8 @@
 """Tests whose outcome decides something are run again, on both sides, before it is called.
 
 Each rerun is a fresh process with another hash seed and time zone, and without the tests of which nothing is asked:
-in their order, in the reverse, so that each of them is seen before and after every other, and in their order again.
+in their order, in the reverse, so that each of them is seen before and after every other, and in their order again if they
+read what chance decides.
 Where there is time for one only, it is with the whole files, as the tests were seen first. What comes out differently on
 one side is flaky. A test that passed in the first runs of both sides is run again only where it reads what chance
 decides (`chance`), and not at all where that takes minutes.

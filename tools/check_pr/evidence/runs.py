@@ -8,10 +8,11 @@ import anyio
 
 from ....server.programs import OpenSandbox
 from ....server.sandbox import Program, ProgramResult, ProgramRunner
-from ...run_generated_tests.events import Item, Raised, TestResult, TestRun
+from ...run_generated_tests.events import Item, Raised, Record, TestResult, TestRun
 from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import Plan, run_mixed
+from ..beyond import reaching
 from ..beyond.behaviour import behaviours_of
 from ..environment.environment import Behaviour
 
@@ -33,6 +34,7 @@ class Told:
         rigged: what shows that outcomes cannot be believed.
         imported: modules under test that the tests imported.
         behaviours: what the tests tried that not every test does.
+        reached: which changed lines they ran, where that was looked at.
         whole: whether every test that there is has an outcome, or is known to have none.
         seconds: of all processes.
     """
@@ -49,6 +51,7 @@ class Told:
     rigged: list[str] = field(default_factory=list[str])
     imported: set[str] = field(default_factory=set[str])
     behaviours: list[Behaviour] = field(default_factory=list[Behaviour])
+    reached: list[Record] = field(default_factory=list[Record])
     seconds: float = 0.0
     whole: bool = True
 
@@ -161,6 +164,7 @@ def _take(told: Told, run: TestRun, project: Project) -> Project | None:
     told.seconds += run.seconds
     told.imported |= {record["name"] for record in run.guests.get("origin", ())}
     told.behaviours += behaviours_of(run)
+    told.reached += run.guests.get(reaching.NAME, ())
     told.items |= {item.id: item for item in run.items}
     told.not_collected |= run.not_collected
     told.left_out |= run.left_out

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ...run_generated_tests.suite import called, every_statement, read_sheet
+from ...run_generated_tests.suite import called, every_statement, parsed, read_sheet
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _EXACT_CALLS = (
@@ -52,7 +52,9 @@ def strengths(path: str, text: str) -> Mapping[str, Strength]:
     sheet = read_sheet(path, text)
     if sheet.error or not sheet.tests:
         return {}
-    functions = (node for node in every_statement(ast.parse(text)) if isinstance(node, _Function))
+    tree = parsed(text)
+    assert tree is not None
+    functions = (node for node in every_statement(tree) if isinstance(node, _Function))
     by_line = {node.lineno: node for node in functions}
     return _Strengths({t.name: by_line[t.line] for t in sheet.tests if t.line in by_line})
 

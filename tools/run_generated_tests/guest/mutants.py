@@ -76,10 +76,15 @@ class File:
             warnings.simplefilter("ignore")
             return compile(module, self.path, "exec", self.flags, dont_inherit=True)
 
-    def mutants(self) -> Iterator[Mutant]:
-        """Every mutant that differs from the file and from those before it, in the order of the file."""
+    def mutants(self, lines: frozenset[int] | None = None) -> Iterator[Mutant]:
+        """Every mutant that differs from the file and from those before it, in the order of the file. Given
+        `lines`, only those of the outermost statements that they are in.
+        """
         numbers: dict[str, int] = {}
         for statement in self.tree.body:
+            span = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+            if lines is not None and lines.isdisjoint(span):
+                continue
             code = self.compile(statement)
             self._free[id(statement)] = {
                 (inner.co_firstlineno, inner.co_name): inner.co_freevars for inner in codes(code)

@@ -40,15 +40,24 @@ class Mutation:
         self._trials = trials
         self._killers: dict[str, int] = {}
 
-    def reached(self, files: Sequence[File], lines: Lines, tests: Sequence[str]) -> list[Reached]:
-        """Every mutant that a test reaches."""
+    def reached(
+        self,
+        files: Sequence[File],
+        lines: Lines,
+        tests: Sequence[str],
+        only: dict[str, list[int]] | None = None,
+    ) -> list[Reached]:
+        """Every mutant that a test reaches; those on the lines `only`, by path, if that is given."""
         found: list[Reached] = []
         for file in files:
             by_line: dict[int, list[str]] = {}
             for test in tests:
                 for line in lines.get(test, {}).get(file.path, ()):
                     by_line.setdefault(line, []).append(test)
-            for mutant in file.mutants():
+            wanted = None if only is None else frozenset(only.get(file.path, ()))
+            for mutant in file.mutants(wanted):
+                if wanted is not None and mutant.line not in wanted:
+                    continue
                 covering = {test for line in mutant.lines for test in by_line.get(line, ())}
                 if covering:
                     found.append(

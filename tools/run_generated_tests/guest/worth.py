@@ -33,7 +33,7 @@ def plugin(options: dict[str, Any], say: Say) -> Worth:
     """The plugin. Options: `sources` (absolute paths), `modules` (their import names), `tests` (ids, None for
     all), `vacuity` (None, or the CPU seconds for it), `mutation` (None, or `cpu_seconds`, `seed`, `only` and `most`),
     `test_seconds`, and `lines` (by path, None for all): nothing but these is mutated, and of the tests only
-    those that run them judge it.
+    those that run them judge it. `known`: the lines that each test runs, by path; then coverage is not measured.
     """
     return Worth(options, say)
 
@@ -45,7 +45,7 @@ class Worth:
         self._options = options
         self._say = say
         self._spoke = time.monotonic()
-        self._cover = Cover(options["sources"])
+        self._cover = Cover(options["sources"]) if options.get("known") is None else None
         self._items: dict[str, pytest.Item] = {}
         self._lines: Lines = {}
 
@@ -54,7 +54,8 @@ class Worth:
         """Instead of running the tests here."""
         for name in self._options.get("modules", ()):
             _import(name)
-        self._cover.pause()
+        if self._cover is not None:
+            self._cover.pause()
         wanted = self._options.get("tests")
         self._items = {
             item.nodeid: item for item in session.items if wanted is None or item.nodeid in wanted
@@ -66,7 +67,9 @@ class Worth:
         self._trials = Trials(self._forks, self._items, functions)
         gc.collect()
         gc.freeze()  # forks share what is not written to
-        tests = self._concerned(self._measure())
+        tests = self._concerned(
+            self._known() if self._cover is None else self._measure(self._cover)
+        )
         if self._options.get("vacuity") is not None or self._options.get("mutation"):
             tests = self._repeatable(tests)
         if (seconds := self._options.get("vacuity")) is not None:
@@ -85,7 +88,12 @@ class Worth:
         if time.monotonic() - self._spoke > _QUIET_SECONDS:
             self._tell("tick")
 
-    def _measure(self) -> list[str]:
+    def _known(self) -> list[str]:
+        """The tests of which it was said before what they run."""
+        self._lines = self._options["known"]
+        return list(self._items)
+
+    def _measure(self, cover: Cover) -> list[str]:
         """Run all tests once with coverage; the ids of those that passed."""
         limit = self._options.get("test_seconds", 30.0)
         pace = Pace(limit, limit)
@@ -95,16 +103,16 @@ class Worth:
         def around(item: pytest.Item) -> None:
             nonlocal began
             if not began:
-                self._cover.resume()
+                cover.resume()
                 began = True
-            self._cover.switch(item.nodeid)
+            cover.switch(item.nodeid)
             contexts[item.nodeid] = _shared_fixtures(item)
 
         def after() -> dict[str, Any]:
-            self._cover.pause()
-            return {"lines": self._cover.lines(), "files": self._cover.files(), "shared": contexts}
+            cover.pause()
+            return {"lines": cover.lines(), "files": cover.files(), "shared": contexts}
 
-        self._forks.on_fixture = self._cover.switch
+        self._forks.on_fixture = cover.switch
         forked = self._forks.run(
             list(self._items.values()), lambda test: pace, around=around, after=after
         )
@@ -178,13 +186,11 @@ class Worth:
 
     def _mutation(self, tests: Sequence[str], wanted: dict[str, Any]) -> None:
         mutation = Mutation(self._trials)
-        reached = mutation.reached(self._files, self._lines, tests)
+        lines = self._options.get("lines")
+        reached = mutation.reached(self._files, self._lines, tests, lines)
         only = wanted.get("only")
         if only is not None:
             reached = [one for one in reached if one.id in only]
-        lines = self._options.get("lines")
-        if lines is not None:
-            reached = [one for one in reached if one.mutant.line in lines.get(one.file.path, ())]
         began = self._forks.cpu
         tried = mutation.try_all(
             reached,

@@ -17,6 +17,7 @@ Say = Callable[..., None]
 _MARK = "__proofbox_ran__"
 _places: list[tuple[str, int]] = []
 _hits: set[int] = set()
+_marked_files: set[str] = set()
 
 
 def early(options: dict[str, Any]) -> None:
@@ -70,6 +71,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def _marked(tree: ast.Module, place: str, lines: frozenset[int]) -> None:
+    _marked_files.add(place)
     for node in list(ast.walk(tree)):
         for name in ("body", "orelse", "finalbody"):
             body: Any = getattr(node, name, None)
@@ -95,6 +97,11 @@ def _mark(place: str, line: int, node: ast.stmt) -> ast.stmt:
     return ast.copy_location(ast.Expr(ast.copy_location(call, node)), node)
 
 
+def _origin(module: Any) -> str:
+    path = getattr(module, "__file__", None)
+    return os.path.realpath(path) if isinstance(path, str) else ""
+
+
 def plugin(options: dict[str, Any], say: Say) -> Any:
     """The plugin: says for each test what it ran, and for no test what imports did."""
     import pytest
@@ -112,6 +119,13 @@ def plugin(options: dict[str, Any], say: Say) -> Any:
             if found:
                 say("guest", of="reaching", test=test, lines=found)
             _hits.clear()
+
+        def pytest_sessionfinish(self) -> None:
+            """Modules that somebody else has loaded: nobody knows what of them was run."""
+            loaded = {_origin(module) for module in list(sys.modules.values())}
+            missed = [p for p in options["lines"] if os.path.realpath(p) in loaded - _marked_files]
+            if missed:
+                say("guest", of="reaching", test="", lines={}, unmarked=missed)
 
         @pytest.hookimpl(tryfirst=True)
         def pytest_runtestloop(self) -> None:

@@ -1,0 +1,19 @@
+"""What others have done while tests run, and with what becomes of them."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ....server.programs import OpenSandbox
+from .runs import Told
+
+
+class Beside(Protocol):
+    """What else is to be known of head's tests."""
+
+    async def looking(self) -> Mapping[str, Mapping[str, Any]]:
+        """Guests of a run of head that look by the way; they change nothing that tests can notice."""
+        ...
+
+    async def beside(self, told: Told, opened: OpenSandbox) -> None:
+        """What is done beside the reruns, given what became of head's tests and how sandboxes of head are opened."""
+        ...

@@ -56,7 +56,9 @@ class Report(BaseModel):
     python: str | None = Field(default=None, description="The version that ran the code.")
     session_id: str | None = Field(default=None, description="Pass it to continue.")
     session: Literal["new", "continued", "reset"] | None = None
-    session_reason: str | None = Field(default=None, description="Why the session was reset.")
+    session_reason: str | None = Field(
+        default=None, description="Why the session was reset, or what else of it was lost."
+    )
     expires_in_seconds: int | None = Field(
         default=None, description="If it is not used until then."
     )

@@ -306,6 +306,8 @@ def test_every_subcommand_takes_json() -> None:
         "run",
         "doctor",
         "demo",
+        "install",
+        "uninstall",
         "report",
         "snippets",
         "tests",

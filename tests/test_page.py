@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from fakes import FakeBackend, VirtualClock
 from http_service import Served, facts, serving, token_file
+from mcp import Client
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from replica_fakes import MemoryStore, World
@@ -98,15 +99,24 @@ async def team(
         yield served, alice, bob
 
 
+@asynccontextmanager
+async def at_home(
+    backend: FakeBackend, folder: Path
+) -> AsyncGenerator[tuple[Served, Browser, Client]]:
+    """A service without authentication, a browser and an MCP client of it."""
+    async with (
+        serving(backend, settings=Settings(data_dir=folder)) as served,
+        browsing(served) as browser,
+        served.client() as client,
+    ):
+        yield served, browser, client
+
+
 async def test_on_this_machine_everything_is_shown_at_once(
     backend: FakeBackend, tmp_path: Path
 ) -> None:
     """Sessions, jobs with their progress and verdict, and limits; reports with a link to all of it."""
-    async with (
-        serving(backend, settings=Settings(data_dir=tmp_path)) as served,
-        browsing(served) as browser,
-        served.client() as client,
-    ):
+    async with at_home(backend, tmp_path) as (served, browser, client):
         ran = facts(await client.call_tool("execute_code", {"code": "1"}))
         job_id = await report_job(served, "local")
         home = (await browser.get()).text
@@ -357,11 +367,7 @@ async def test_plots_are_shown_and_everything_else_is_only_downloaded(
     backend: FakeBackend, tmp_path: Path
 ) -> None:
     """Whatever its name and its type say: what is no picture is not shown as one."""
-    async with (
-        serving(backend, settings=Settings(data_dir=tmp_path)) as served,
-        browsing(served) as browser,
-        served.client() as client,
-    ):
+    async with at_home(backend, tmp_path) as (served, browser, client):
         ran = facts(await client.call_tool("execute_code", {"code": "1"}))
         shelf = app_of(served).artifacts.shelf(ran["session_id"])
         shelf.put("plot-1.png", "text/html", PNG)
@@ -442,11 +448,7 @@ async def test_a_report_that_was_there_in_time_is_kept_for_the_page(
     backend: FakeBackend, tmp_path: Path
 ) -> None:
     """The client has got it and needs no job; whoever looks later does."""
-    async with (
-        serving(backend, settings=Settings(data_dir=tmp_path)) as served,
-        browsing(served) as browser,
-        served.client() as client,
-    ):
+    async with at_home(backend, tmp_path) as (served, browser, client):
         answer = facts(await client.call_tool("validate_snippets", {"text": "No example."}))
         home = (await browser.get()).text
 

@@ -448,7 +448,7 @@ async def test_a_report_that_was_there_in_time_is_kept_for_the_page(
     backend: FakeBackend, tmp_path: Path
 ) -> None:
     """The client has got it and needs no job; whoever looks later does."""
-    async with at_home(backend, tmp_path) as (served, browser, client):
+    async with at_home(backend, tmp_path) as (_, browser, client):
         answer = facts(await client.call_tool("validate_snippets", {"text": "No example."}))
         home = (await browser.get()).text
 

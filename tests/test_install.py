@@ -291,7 +291,7 @@ def test_claude_desktop_has_no_projects(home: Home) -> None:
         ("cursor", b"{'mcpServers': {}}", "a name in double quotes is missing"),
         ("cursor", b'{"mcpServers": []}', '"mcpServers" is not an object'),
         ("cursor", b'{"mcpServers": {}, "mcpServers": {}}', '"mcpServers" is there 2 times'),
-        ("cursor", b'{"mcpServers": {"proofbox": {"url": "https://x/mcp?key=s3cret"}}}', "https://x/mcp;"),
+        ("cursor", b'{"mcpServers": {"proofbox": {"url": "https://a:s3cret@x/mcp?key=s3cret"}}}', "service at x;"),
         ("cursor", b"// nothing but a comment", "it ends too early"),
         ("cursor", b"[" * 100_000, "nested too deeply"),
         ("cursor", '{"mcpServers": {}}'.encode("utf-16"), "is not UTF-8"),

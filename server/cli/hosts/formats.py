@@ -227,9 +227,10 @@ def _asked(root: jsonc.Node) -> list[Mapping[str, Any]]:
 
 def _same_kind(there: Entry) -> None:
     if address := there.values.get("url") or there.values.get("serverUrl"):
-        raise Unreadable(
-            f"its entry {NAME} is a service at {str(address).partition('?')[0]}; take that out first"
-        )
+        # The rest of an address may have a key in it.
+        found = re.search(r"//(?:[^/@]*@)?([\w.:-]+)", str(address))
+        place = found[1] if found else "some address"
+        raise Unreadable(f"its entry {NAME} is a service at {place}; take that out first")
 
 
 def is_reference(value: str) -> bool:

@@ -117,9 +117,8 @@ class World:
     @asynccontextmanager
     async def replica(self) -> AsyncGenerator[Replica]:
         """One that runs."""
-        settings = SessionSettings(
-            **{"sweep_seconds": 2 * SECONDS, "idle_seconds": 900.0, **self.settings}
-        )
+        usual: dict[str, Any] = {"sweep_seconds": 2 * SECONDS, "idle_seconds": 900.0}
+        settings = SessionSettings(**usual | self.settings)
         team = self.team()
         sessions = SessionManager(
             self.backend, settings, clock=self.clock, team=team, keeps=self.keeps

@@ -40,12 +40,14 @@ class Instance:
 
 
 class Fleet:
-    """All sandboxes of one stand-in."""
+    """All sandboxes of one stand-in. `most_at_once` counts those that were being made or ended, too."""
 
     def __init__(self, folder: Path, faults: Faults, size: Size) -> None:
         self.instances: dict[str, Instance] = {}
         self.created = 0
+        self.most_at_once = 0
         self.size = size
+        self._existing = 0
         self._folder = folder
         self._zygote = Zygote()
         self._faults = faults
@@ -55,12 +57,15 @@ class Fleet:
         sandbox_id = secrets.token_hex(10)
         machine = Machine(self._folder / sandbox_id, self.size, self._zygote)
         self.created += 1
+        self._existing += 1
+        self.most_at_once = max(self.most_at_once, self._existing)
         try:
             await machine.start()
             interpreter = Interpreter(machine, self._faults)
             await interpreter.create("python")
         except BaseException:
             await machine.stop()
+            self._existing -= 1
             raise
         instance = Instance(
             id=sandbox_id,
@@ -98,6 +103,7 @@ class Fleet:
         await instance.machine.stop()
         await instance.interpreter.stop()
         await instance.process.stop()
+        self._existing -= 1
         return True
 
     async def stop(self) -> None:

@@ -117,7 +117,13 @@ def _request(wanted: Wanted) -> tuple[PrRequest, tuple[Path, ...]]:
         mutation=wanted.mutation,
         seconds=wanted.timeout_seconds,
     )
-    return request, () if on_github else (folder,)
+    return request, () if on_github else (_work_tree(folder),)
+
+
+def _work_tree(folder: Path) -> Path:
+    """The folder, or the one above that has the repository which it is in."""
+    above = (place for place in (folder, *folder.parents) if (place / ".git").exists())
+    return next(above, folder)
 
 
 def _check_local(wanted: Wanted) -> None:

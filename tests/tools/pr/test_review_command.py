@@ -105,6 +105,18 @@ def test_a_pull_request_on_github_is_named_by_its_number(checks: Checks) -> None
     )
 
 
+def test_a_folder_inside_a_repository_names_it_too(checks: Checks, tmp_path: Path) -> None:
+    """Its root may be read then, and nothing above it."""
+    inside = tmp_path / "repo" / "packages" / "shop"
+    inside.mkdir(parents=True)
+    (tmp_path / "repo" / ".git").mkdir()
+
+    assert proofbox(str(inside), "--head", "feature") == 0
+
+    [(request, roots)] = checks.asked
+    assert (request.repo, roots) == (str(inside), (tmp_path / "repo",))
+
+
 def test_a_repository_on_this_machine_is_named_by_its_folder(
     checks: Checks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

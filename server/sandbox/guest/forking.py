@@ -24,6 +24,8 @@ REQUEST = struct.Struct("!I?")  # its number, and whether the fork is to say whe
 ANSWER = struct.Struct("!cIi")
 FORKED, NOT_FORKED, UP, FAILED, ENDED, WARM = b"f", b"n", b"u", b"x", b"e", b"w"
 MOST_BYTES = 4096
+_DESCRIPTORS = struct.Struct("4i")
+_CONTROL_BYTES = socket.CMSG_SPACE(_DESCRIPTORS.size)
 
 
 def import_and_serve(keeper: socket.socket, config: Message) -> NoReturn:
@@ -75,9 +77,11 @@ class _Forking:
         self._keeper.send(ANSWER.pack(ENDED, pid, os.waitpid(pid, 0)[1]))
 
     def _answer(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._keeper, MOST_BYTES, 4)
+        # Python's own recv_fds would load a library.
+        data, control, _, _ = self._keeper.recvmsg(MOST_BYTES, _CONTROL_BYTES)
         if not data:
             return False
+        descriptors = [*_DESCRIPTORS.unpack(control[0][2])]
         number, announced = REQUEST.unpack(data)
         try:
             linux.set_namespace(descriptors[0], linux.CLONE_NEWPID)

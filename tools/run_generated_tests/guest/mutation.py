@@ -34,7 +34,7 @@ class Reached:
 
 
 class Mutation:
-    """Tries mutants until all are tried or the CPU seconds are used up."""
+    """Tries mutants until all are tried or the CPU seconds are used up, and as long again those without an answer."""
 
     def __init__(self, trials: Trials) -> None:
         self._trials = trials
@@ -93,7 +93,11 @@ class Mutation:
             else:
                 report(**_told(one, forked))
         for one, first in again:
+            if spent >= 2 * cpu_seconds:
+                report(**_told(one, first))
+                continue
             forked = self._fork(one, 3.0)
+            spent += forked.cpu
             report(**_told(one, forked, first))
         return tried
 

@@ -25,6 +25,7 @@ from .audit import Audit
 from .bodies import MAX_BYTES, BodyLimits
 from .calls import Calls, Ledger
 from .connections import MOST, Connections
+from .doors import Doors
 from .guard import Guard, Names
 from .hosting import Hosting, Running
 from .metrics import Metrics
@@ -35,6 +36,7 @@ from .settings import HttpSettings, is_loopback
 from .tokens import TokenFile, TokenFileError
 
 PATH = "/mcp"
+_BACKLOG = 64
 
 
 class HttpService:
@@ -105,6 +107,9 @@ class HttpService:
             # Who asks is known by token, and nobody's word is taken for an address.
             proxy_headers=False,
             ws="none",
+            http=Doors().protocol(),
+            # asyncio takes in so many before any of them can be turned away.
+            backlog=_BACKLOG,
             timeout_graceful_shutdown=round(self.settings.grace_seconds),
         )
         return uvicorn.Server(config)
@@ -163,7 +168,7 @@ def listen(settings: HttpSettings) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(128)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SettingsError(f"Port {port} cannot be had: {error.strerror}.") from error

@@ -4,16 +4,17 @@ import os
 from pathlib import Path
 
 
-def private_bytes() -> int:
-    """Bytes that only one process has, added up over all descendants of this process.
+def private_bytes(root: int | None = None) -> int:
+    """Bytes that only one process has, added up over all descendants of a process, by default this one.
 
     Source: Private_Clean and Private_Dirty of /proc/<pid>/smaps_rollup (Linux 4.14). Needs to be root, as
     the keepers of sessions do not let their user look at them.
     """
-    return sum(_private(pid) for pid in _descendants(os.getpid()))
+    return sum(own_bytes(pid) for pid in descendants(root or os.getpid()))
 
 
-def _descendants(root: int) -> list[int]:
+def descendants(root: int) -> list[int]:
+    """The processes below one."""
     parents = {
         int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()
     }
@@ -32,7 +33,8 @@ def _parent(path: Path) -> int:
         return 0
 
 
-def _private(pid: int) -> int:
+def own_bytes(pid: int) -> int:
+    """Bytes that only this process has; 0 if there is none such."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:

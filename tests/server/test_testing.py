@@ -11,8 +11,8 @@ import pytest
 from fakes import FakeBackend
 from mcp.types import CallToolResult
 
-from proofbox.server.settings import SettingsError
 from proofbox.server.testing import Proofbox, ToolRefused, connected
+from proofbox.server.values import SettingsError
 
 DOCUMENT = '```json\n{"a": 1}\n```\n\n```json\n{"a": 1\n```\n'
 ENDLESS = "```python\nwhile True:\n    pass\n```\n"

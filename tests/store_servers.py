@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import pytest
+from wanted import do_without
 
 _START_SECONDS = 60.0
 _PASSWORD = "canary-of-the-store"
@@ -70,14 +70,12 @@ def postgres() -> Generator[str]:
 
 
 def _program(name: str) -> str:
-    """The program, wherever Debian puts it. Where it is missing, CI fails: it has it installed."""
+    """The program, wherever Debian puts it."""
     places = [str(path) for path in Path("/usr/lib/postgresql").glob("*/bin")]
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(places))
     if found is None:
         reason = f"{name} is not installed (apt-get install redis-server postgresql): its store is NOT tested"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        do_without("redis-server" if name == "redis-server" else "postgresql", reason)
     return found
 
 

@@ -82,7 +82,9 @@ class Team:
         since = self._since
         if since is None or self._clock() - since < self.seconds:
             return None
-        return await self.heard_of()
+        heard = frozenset(await self.store.holders(_REPLICAS))
+        # Who was stopped for a while was not heard of itself, and nor were those that were stopped with it.
+        return heard if self.name in heard else None
 
     async def heard_of(self) -> frozenset[str]:
         """The replicas that have just been heard of, this one with them."""

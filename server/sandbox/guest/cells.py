@@ -22,6 +22,7 @@ from . import randomness, tracebacks, wire
 if TYPE_CHECKING:
     import asyncio
     import socket
+    from collections.abc import Iterator
     from types import CodeType
 
 _LONGEST_VALUE = 4_000_000
@@ -45,9 +46,12 @@ def prepare() -> Runner:
 
 
 def serve(
-    connection: socket.socket, runner: Runner, frames: list[tuple[wire.Message, bytes]]
+    connection: socket.socket, runner: Runner, frames: Iterator[tuple[wire.Message, bytes]]
 ) -> None:
-    """Run each cell of `frames` and of those that arrive, and answer; ends when the keeper hangs up."""
+    """Run each cell of `frames` and of those that arrive, and answer; ends when the keeper hangs up.
+
+    No list of them is kept where code that looks at the stack finds it.
+    """
     _forget_the_shell()
     reader = wire.FrameReader()
     ourselves = os.getpid()
@@ -60,7 +64,7 @@ def serve(
         data = connection.recv(wire.READ_SIZE)
         if not data:
             os._exit(0)
-        frames = reader.feed(data)
+        frames = iter(reader.feed(data))
 
 
 def _forget_the_shell() -> None:

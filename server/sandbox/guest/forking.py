@@ -121,7 +121,7 @@ class _Forking:
                 if "op" in message:
                     work.do(message, body, self._connection)
                 else:
-                    cells.serve(self._connection, self._runner, [(message, body)])
+                    cells.serve(self._connection, self._runner, iter([(message, body)]))
 
 
 def _prepare_cells() -> cells.Runner:

@@ -108,7 +108,7 @@ class Cells(Python):
         from . import cells
 
         _handle_signals_as_python_does()
-        cells.serve(connection, cells.prepare(), [])
+        cells.serve(connection, cells.prepare(), iter(()))
 
     def ask(self, code: str, message: Message) -> bytes:
         """The bytes of a request to run `code`."""

@@ -26,7 +26,7 @@ from replica_load import Findings, load
 
 def main() -> int:
     """Run it, and say what was found."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sessions", type=int, default=500)
     parser.add_argument("--limit", type=int, default=20)
     parser.add_argument("--at-once", type=int, default=16)

@@ -233,12 +233,12 @@ async def test_connections_that_were_left_make_room_for_those_of_the_same_princi
                 full = await opened(served, alice)
                 bobs = await is_open(served, bob, others)
                 hold.set()
+                assert full.status_code == 503
+                assert "3 connections of yours are in use" in full.text
+                assert bobs
             again = await opened(served, alice)
 
     assert used
     assert after == [True, False, True, True]
     assert not foreign
-    assert full.status_code == 503
-    assert "3 connections of yours are in use" in full.text
-    assert bobs
     assert again.status_code == 200

@@ -23,7 +23,7 @@ async def test_clients_that_do_everything_at_once_get_only_right_answers(
     """Of two principals, in both eras, with a limit that they meet; and no call or job is left when they have gone."""
     path, tokens = token_file(tmp_path, "alice", "bob")
     http = HttpSettings(port=0, token_file=path, principal_calls=3)
-    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
     root = importlib.import_module("http_load").make_root(tmp_path)
     settings = Settings(
         backend="local", cache_dir=local_cache, data_dir=tmp_path / "data", roots=(root,)

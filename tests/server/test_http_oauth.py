@@ -346,7 +346,11 @@ async def test_tokens_of_a_file_are_taken_beside_those_of_the_issuer(
     http = HttpSettings(
         port=0, token_file=path, oauth_issuer=ISSUER, public_url=RESOURCE, oauth_scopes=scopes
     )
-    monkeypatch.setattr(oauth, "Keys", lambda *given: Keys(*given, fetch=issuer.fetch))
+
+    def keys(*given: Any) -> Keys:
+        return Keys(*given, fetch=issuer.fetch)
+
+    monkeypatch.setattr(oauth, "Keys", keys)
     values: list[str] = []
     with anyio.fail_after(60):
         async with serving(backend, http) as served:

@@ -49,13 +49,16 @@ class TeamFakeBackend(FakeBackend):
     def __init__(self) -> None:
         super().__init__(name="e2b", max_age=86_400.0)
 
-    async def find(self, request: SandboxRequest, sandbox_id: str) -> FakeSandbox | None:
+    def mark_of(self, sandbox: Sandbox) -> str:
+        return sandbox.id
+
+    async def find(self, request: SandboxRequest, mark: str) -> FakeSandbox | None:
         for sandbox in self._labelled(request):
-            if sandbox.id == sandbox_id:
+            if sandbox.id == mark:
                 return sandbox
         return None
 
-    async def kill(self, request: SandboxRequest) -> None:
+    async def kill(self, request: SandboxRequest, mark: str) -> None:
         for sandbox in self._labelled(request):
             await sandbox.close()
 

@@ -106,6 +106,10 @@ class Team:
         """See E2B's `Team`."""
         await self.store.acquire(_PLACES, key, key, seconds)
 
+    async def renew(self, key: str, seconds: float) -> bool:
+        """See E2B's `Team`."""
+        return await self.store.renew(_PLACES, key, key, seconds)
+
     async def give_back(self, key: str) -> None:
         """See E2B's `Team`."""
         await self.store.release(_PLACES, key, key)

@@ -273,8 +273,12 @@ class TeamBackend(Protocol):
     `session` tells them apart.
     """
 
-    async def find(self, request: SandboxRequest, sandbox_id: str) -> Sandbox | None:
-        """The running sandbox of that id which was created by such a request, here or in another process, as it is
+    def mark_of(self, sandbox: Sandbox) -> str:
+        """By what any process can ask for it."""
+        ...
+
+    async def find(self, request: SandboxRequest, mark: str) -> Sandbox | None:
+        """The running sandbox of that mark which was created by such a request, here or in another process, as it is
         now; None if it is gone or does not answer. What else was created by the request is killed.
 
         Raises:
@@ -282,8 +286,9 @@ class TeamBackend(Protocol):
         """
         ...
 
-    async def kill(self, request: SandboxRequest) -> None:
-        """Kill every sandbox that was created by such a request, in whatever process.
+    async def kill(self, request: SandboxRequest, mark: str) -> None:
+        """Kill every sandbox that was created by such a request, in whatever process. That of `mark` may be gone
+        already; nothing is held for it any more.
 
         Raises:
             SandboxBusy, SandboxRejected, SandboxUnavailable: that could not be done.

@@ -11,7 +11,15 @@ from typing import Self, TypedDict, Unpack
 import anyio
 
 from ..replicas.team import Team
-from ..sandbox import Backend, SandboxBusy, SandboxError, SandboxRequest, SandboxUnavailable
+from ..sandbox import (
+    Backend,
+    Sandbox,
+    SandboxBusy,
+    SandboxError,
+    SandboxRequest,
+    SandboxUnavailable,
+    TeamBackend,
+)
 from .clock import Clock, SystemClock
 from .meter import Meter, NoMeter
 from .registry import Registry
@@ -100,7 +108,9 @@ class SessionManager:
         self._tasks = anyio.create_task_group()
         settings, team, registry = self._settings, self._team, None
         if team is not None:
-            registry = Registry(team, settings.limits, settings.idle_seconds, self._keeps)
+            registry = Registry(
+                team, settings.limits, settings.idle_seconds, self._keeps, self._mark_of
+            )
         self._store = Store(
             self._backend, settings, self._clock, self._tasks, self._on_end, self._meter, registry
         )
@@ -240,6 +250,10 @@ class SessionManager:
 
     def _holding(self, session: Session) -> AbstractAsyncContextManager[None]:
         return nullcontext() if self._sharing is None else self._sharing.holding(session)
+
+    def _mark_of(self, sandbox: Sandbox) -> str:
+        backend = self._backend
+        return backend.mark_of(sandbox) if isinstance(backend, TeamBackend) else sandbox.id
 
     async def _part(self) -> None:
         if self._sharing is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..replicas.store import Grant, StoreUnusable
 from ..replicas.team import SESSIONS, Team
-from ..sandbox import Limits, SandboxRequest
+from ..sandbox import Limits, Sandbox, SandboxRequest
 from .session import Session
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ _SPARE_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A session as it was last written down. `idle` and `age` are the seconds since its last call and since its
-    sandbox was made, `sandbox` is the id of that; `replica` served the last call, and one of them kept something of an
+    sandbox was made, `sandbox` is the backend's mark of that; `replica` served the last call, and one of them kept something of an
     earlier one if `kept`.
     """
 
@@ -57,9 +57,15 @@ class Registry:
     """The records, as replica `team.name` reads and writes them. All raise StoreUnusable."""
 
     def __init__(
-        self, team: Team, limits: Limits, idle_seconds: float, keeps: Callable[[str], bool]
+        self,
+        team: Team,
+        limits: Limits,
+        idle_seconds: float,
+        keeps: Callable[[str], bool],
+        mark_of: Callable[[Sandbox], str],
     ) -> None:
         self.team = team
+        self._mark_of = mark_of
         self._keeps = keeps
         self._store = team.store
         self._limits = limits
@@ -99,7 +105,7 @@ class Registry:
             "shared": request.shared,
             "labels": dict(request.labels),
             "owner": request.owner,
-            "sandbox": "" if session.sandbox is None else session.sandbox.id,
+            "sandbox": "" if session.sandbox is None else self._mark_of(session.sandbox),
             "age": age,
             "replica": self.me,
             "lost": session.lost or session.sandbox is None,

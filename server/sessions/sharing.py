@@ -107,7 +107,7 @@ class Sharing:
         if entry.version != session.version:
             await self._sessions.let_go(session)
             if self._team is not None:
-                await self._team.kill(entry.request)
+                await self._team.kill(entry.request, entry.sandbox)
         session.version = 0
         return session
 
@@ -177,7 +177,7 @@ class Sharing:
                 if await self._registry.delete(entry.handle, entry.version):
                     if session is not None:
                         await self._sessions.forget(session)
-                    await self._team.kill(entry.request)
+                    await self._team.kill(entry.request, entry.sandbox)
                     return True
             finally:
                 await self._registry.release(entry.handle)
@@ -202,14 +202,14 @@ class Sharing:
             if session is not None and session.version != entry.version:
                 await self._sessions.forget(session)
             if self._team is not None and (session is None or session.ended):
-                await self._team.kill(entry.request)
+                await self._team.kill(entry.request, entry.sandbox)
 
     async def _adopt_from(self, entries: Iterable[Entry]) -> None:
         living = await self._registry.team.living()
         if living is None:
             return
         for entry in entries:
-            if entry.replica in living or entry.lost:
+            if entry.replica in living or (entry.lost and not entry.sandbox):
                 continue
             try:
                 await self._adopt(entry)
@@ -285,6 +285,8 @@ class Sharing:
             session.note = _BROKEN
         if not entry.lost:
             await self._attach(session, entry, is_dead=is_dead)
+        elif entry.sandbox:
+            await self._clear(entry)
         session.version = entry.version
         if not await self._write(session):
             await self._sessions.forget(session)
@@ -299,6 +301,15 @@ class Sharing:
             return
         session.reset_reason = _LOST if is_dead else _GONE
         session.note = _BROKEN if session.note == _BROKEN else ""
+
+    async def _clear(self, entry: Entry) -> None:
+        """End the lost sandbox of another replica, which may have been stopped before it did."""
+        if self._team is None:
+            return
+        try:
+            await self._team.kill(entry.request, entry.sandbox)
+        except SandboxError as error:
+            logger.warning("A lost sandbox is left to its time to live: %s", error)
 
     async def _keep(
         self, session: Session, call: anyio.CancelScope, done: anyio.CancelScope

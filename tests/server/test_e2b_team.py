@@ -5,14 +5,17 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import closing
 
 import anyio
+import anyio.to_thread
 import pytest
 from fakes import VirtualClock
 from replica_fakes import SECONDS, World
+from session_calls import call
 from standin import API_KEY, StandIn
 
 from proofbox.server.replicas.team import SESSIONS, Team
 from proofbox.server.sandbox import SandboxBusy, SandboxRequest, SandboxUnavailable
 from proofbox.server.sandbox.e2b import E2BBackend
+from proofbox.server.sessions import SessionManager
 
 pytestmark = pytest.mark.slow
 
@@ -55,17 +58,17 @@ async def test_a_sandbox_is_used_from_another_process_as_it_is(
     with pytest.raises(SandboxUnavailable):
         await first.run_code("x")
 
-    second = await other.find(REQUEST, first.id)
+    second = await other.find(REQUEST, one.mark_of(first))
     assert second is not None
     found = await second.run_code("print('#' * 3); import sys; sys.exit(x)")
     assert (found.outcome, found.stdout.text) == ("exited", "###\n")
     assert (await second.run_code("echo $y", language="bash")).stdout.text.strip() == "2"
     await other.let_go(second)
-    third = await one.find(REQUEST, first.id)
+    third = await one.find(REQUEST, one.mark_of(first))
     assert third is not None
 
     await third.close()
-    assert await other.find(REQUEST, first.id) is None
+    assert await other.find(REQUEST, one.mark_of(first)) is None
     assert await teams[0].store.holders("places") == {}
     await one.close()
     await other.close()
@@ -79,11 +82,11 @@ async def test_only_the_sandbox_that_is_named_is_kept(
     stale, wanted = [await one.create(REQUEST) for _ in range(2)]
     await one.create(SandboxRequest(owner="somebody", labels={"session": "s2"}))
 
-    found = await other.find(REQUEST, wanted.id)
+    found = await other.find(REQUEST, one.mark_of(wanted))
 
     assert found is not None
     assert stale.id not in standin.fleet.instances
-    await other.kill(REQUEST)
+    await other.kill(REQUEST, one.mark_of(wanted))
     assert len(standin) == 1
     await other.close()
     await one.close()
@@ -125,6 +128,63 @@ async def test_the_place_of_a_sandbox_that_may_live_on_stays_taken(
     await (await other.create(REQUEST)).close()
     await one.close()
     await other.close()
+
+
+async def test_the_place_of_a_sandbox_that_died_is_free_for_all(
+    standin: StandIn, teams: tuple[Team, Team]
+) -> None:
+    """Once another replica has looked for it, or was told to kill what is left of it."""
+    one, other = (backend_of(team, most=1) for team in teams)
+    for look in (other.find, other.kill):
+        sandbox = await one.create(REQUEST)
+        await anyio.to_thread.run_sync(standin.kill, sandbox.id)
+
+        assert not await look(REQUEST, one.mark_of(sandbox))
+
+        assert await teams[0].store.holders("places") == {}
+        await one.let_go(sandbox)
+    for backend in (one, other):
+        await backend.close()
+
+
+async def test_a_session_whose_sandbox_died_needs_one_place(
+    standin: StandIn, teams: tuple[Team, Team], world: World
+) -> None:
+    """When its next call comes to another replica, there is room for the sandbox that it gets."""
+    managers = [
+        SessionManager(backend_of(team, most=1), clock=world.clock, team=team) for team in teams
+    ]
+    with anyio.fail_after(20):
+        async with managers[0] as one, managers[1] as other:
+            made = (await call(one, "x = 1")).session_id
+            await anyio.to_thread.run_sync(standin.kill, *standin.fleet.instances)
+
+            reply = await call(other, "1", session_id=made)
+
+            assert (reply.state, reply.text) == ("reset", "1")
+            assert len(await teams[0].store.holders("places")) == 1
+            await other.close_session("ann", made)
+            assert await teams[0].store.holders("places") == {}
+
+
+async def test_who_still_thinks_that_it_has_a_sandbox_takes_no_place_for_it(
+    standin: StandIn, teams: tuple[Team, Team], world: World
+) -> None:
+    """When another replica has ended it; for one that lives there is a place, whatever the store has forgotten."""
+    one, other = (backend_of(team, most=1) for team in teams)
+    sandbox = await one.create(REQUEST)
+    await world.clock.advance(LONG)
+    assert await teams[0].store.holders("places") == {}
+    await sandbox.keep_alive(300)
+    assert list(await teams[0].store.holders("places")) == [sandbox.key]
+
+    await other.kill(REQUEST, "")
+    with pytest.raises(SandboxUnavailable):
+        await sandbox.keep_alive(300)
+
+    assert await teams[0].store.holders("places") == {}
+    for backend in (one, other):
+        await backend.close()
 
 
 async def test_the_place_of_a_start_that_failed_is_free(

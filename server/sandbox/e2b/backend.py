@@ -139,18 +139,28 @@ class E2BBackend:
         held = {field.name: "the E2B template, whatever is set here" for field in fields(Limits)}
         return {**held, "output_bytes": "proofbox, for each stream of a call"}
 
-    async def find(self, request: SandboxRequest, sandbox_id: str) -> E2BSandbox | None:
+    def mark_of(self, sandbox: Sandbox) -> str:
+        # One that died is listed nowhere any more, and its place is to be given back by its key.
+        key = sandbox.key if isinstance(sandbox, E2BSandbox) else ""
+        return f"{sandbox.id}/{key}"
+
+    async def find(self, request: SandboxRequest, mark: str) -> E2BSandbox | None:
+        sandbox_id, _, key = mark.partition("/")
         found = None
         for info in await self._made_for(request):
             if info.sandbox_id == sandbox_id and info.state == "running":
                 found = info
             else:
                 await self._kill(info)
-        return None if found is None else await self._connect(found, request)
+        if found is not None:
+            return await self._connect(found, request)
+        await self._free(key)
+        return None
 
-    async def kill(self, request: SandboxRequest) -> None:
+    async def kill(self, request: SandboxRequest, mark: str) -> None:
         for info in await self._made_for(request):
             await self._kill(info)
+        await self._free(mark.partition("/")[2])
 
     async def let_go(self, sandbox: Sandbox) -> None:
         for key, known in tuple(self._sandboxes.items()):
@@ -186,9 +196,13 @@ class E2BBackend:
     async def _kill(self, info: SandboxInfo) -> bool:
         """End one that is not known here any more, and give its place back; whether it was there."""
         killed = await self._listing.kill(info.sandbox_id)
-        if self._team is not None:
-            await self._admission.places.give_back(info.metadata.get(KEY, ""), gone=True)
+        await self._free(info.metadata.get(KEY, ""))
         return killed
+
+    async def _free(self, key: str) -> None:
+        """Give back the place of a sandbox that is gone, if it had one of the team's."""
+        if key and self._team is not None:
+            await self._admission.places.give_back(key, gone=True)
 
     async def _orphans(self) -> list[SandboxInfo]:
         found, keys = await self._listing.find(), self._sandboxes.keys()
@@ -326,6 +340,7 @@ class E2BBackend:
     ) -> E2BSandbox:
         return E2BSandbox(
             sdk,
+            key=key,
             contexts=contexts,
             surroundings=surroundings,
             limits=request.limits,
@@ -333,7 +348,7 @@ class E2BBackend:
             bare=request.bare,
             expires_at=expires_at,
             clock=self._clock,
-            on_extended=lambda seconds: self._admission.places.keep(key, seconds),
+            extending=lambda seconds: self._admission.places.extending(key, seconds),
             on_closed=lambda gone: self._forget(key, gone),
         )
 

@@ -5,7 +5,7 @@ import math
 import posixpath
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 import e2b
@@ -43,6 +43,7 @@ class E2BSandbox:
         self,
         sdk: AsyncSandbox,
         *,
+        key: str,
         contexts: Sequence[Context],
         surroundings: guest.Surroundings,
         limits: Limits,
@@ -50,10 +51,13 @@ class E2BSandbox:
         bare: bool,
         expires_at: float,
         clock: Callable[[], float],
-        on_extended: Callable[[float], Awaitable[None]],
+        extending: Callable[[float], AbstractAsyncContextManager[None]],
         on_closed: Callable[[bool], Awaitable[None]],
     ) -> None:
-        """`on_extended` is told before it lives for so long from now, `on_closed` whether it is dead for certain."""
+        """`key` is that of its place. It is kept alive for so long within `extending`; `on_closed` is told whether it
+        is dead for certain.
+        """
+        self.key = key
         self._sdk = sdk
         self._contexts = {context.language: context for context in contexts}
         self._surroundings = surroundings
@@ -62,7 +66,7 @@ class E2BSandbox:
         self._bare = bare
         self._expires_at = expires_at
         self._clock = clock
-        self._on_extended = on_extended
+        self._extending = extending
         self._on_closed = on_closed
         self._kernels: dict[str, Kernel] = {}
         self._lock = anyio.Lock()
@@ -171,17 +175,20 @@ class E2BSandbox:
             return self._relay
 
     async def keep_alive(self, seconds: float) -> None:
-        await self._on_extended(max(seconds, _LEAST_LIFE))
+        async with self._extending(max(seconds, _LEAST_LIFE)):
+            await self._set_timeout(max(math.ceil(seconds), _LEAST_LIFE))
+        self._expires_at = self._clock() + seconds
+
+    async def _set_timeout(self, seconds: int) -> None:
         with translated("keep the E2B sandbox alive"), anyio.fail_after(_CONTROL_SECONDS):
             try:
-                await self._sdk.set_timeout(max(math.ceil(seconds), _LEAST_LIFE))
+                await self._sdk.set_timeout(seconds)
             except e2b.SandboxException as error:
                 if error.status_code == 400:
                     raise SandboxUnavailable(
                         "The E2B sandbox has reached the maximum age of your plan. Start a new session."
                     ) from error
                 raise
-        self._expires_at = self._clock() + seconds
 
     async def close(self) -> None:
         if self._closed:

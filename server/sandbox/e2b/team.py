@@ -1,6 +1,7 @@
 """The processes that share one E2B account, and how many sandboxes all of them may have together."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
 import anyio
@@ -36,6 +37,10 @@ class Team(Protocol):
         """Have it for so long from now, whatever became of it."""
         ...
 
+    async def renew(self, key: str, seconds: float) -> bool:
+        """Have it for so long from now; False if it was given back, or has run out."""
+        ...
+
     async def give_back(self, key: str) -> None:
         """Its sandbox is gone for certain."""
         ...
@@ -60,6 +65,10 @@ class Places(Protocol):
         """The sandbox will live for so long from now."""
         ...
 
+    def extending(self, key: str, seconds: float) -> AbstractAsyncContextManager[None]:
+        """The same, if it lives, which the block finds out: it raises if not."""
+        ...
+
     async def give_back(self, key: str, *, gone: bool) -> None:
         """The sandbox is not ours any more; `gone`: it is dead for certain."""
         ...
@@ -76,6 +85,9 @@ class OwnPlaces:
 
     async def keep(self, key: str, seconds: float) -> None:
         pass
+
+    def extending(self, key: str, seconds: float) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     async def give_back(self, key: str, *, gone: bool) -> None:
         self._free.release()
@@ -105,6 +117,14 @@ class TeamPlaces:
 
     async def keep(self, key: str, seconds: float) -> None:
         await self._team.keep(key, seconds + self._margin)
+
+    @asynccontextmanager
+    async def extending(self, key: str, seconds: float) -> AsyncGenerator[None]:
+        # Another replica may have ended the sandbox. Its place is not to be taken again for one that is gone.
+        held = await self._team.renew(key, seconds + self._margin)
+        yield
+        if not held:
+            await self.keep(key, seconds)
 
     async def give_back(self, key: str, *, gone: bool) -> None:
         if gone:

@@ -169,6 +169,8 @@ class _Session:
 
     async def _look(self) -> None:
         for _ in range(_ATTEMPTS):
+            if not self._id:
+                await self._set()  # the session is gone, which was noted: what follows is another's
             facts = await self._execute("n")
             if facts.get("session") == "reset":
                 self._found.told["reset"] += 1

@@ -226,6 +226,36 @@ async def test_a_sandbox_that_died_with_its_replica_is_replaced_and_that_is_said
         assert (await note_of(each.b, made)) == ("continued", "", "")
 
 
+@pytest.mark.parametrize("is_dead", [False, True])
+async def test_what_a_replica_lost_and_could_not_end_is_ended_by_another(
+    world: World, backend: TeamFakeBackend, monkeypatch: pytest.MonkeyPatch, is_dead: bool
+) -> None:
+    """By a sweep if it has died, or before the session's next call gets another."""
+
+    async def fails() -> None:
+        raise OSError("for a while")
+
+    async with two(world) as each:
+        made = (await call(each.a.sessions)).session_id
+        (sandbox,) = backend.created
+        sandbox.lose(started=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(sandbox, "close", fails)
+            with pytest.raises(SandboxUnavailable):
+                await call(each.a.sessions, session_id=made)
+            await settle()
+        assert backend.open == 1
+        if is_dead:
+            each.a.store.cut = True
+            await world.clock.advance(4 * SECONDS)
+            assert backend.open == 0
+
+        assert (await call(each.b.sessions, session_id=made)).state == "reset"
+
+        assert sandbox.closed
+        assert backend.open == 1
+
+
 async def test_a_session_that_another_replica_uses_does_not_expire_here(
     world: World, backend: TeamFakeBackend
 ) -> None:

@@ -41,6 +41,8 @@ def command(stub: ModelStub, folder: Path, cache: Path) -> tuple[list[str], dict
         "anthropic:claude-haiku-5-5",
         "--first",
         str(TASKS),
+        "--timing-runs",
+        "1",
         "--samples",
         str(SAMPLES),
     ]

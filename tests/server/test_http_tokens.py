@@ -140,7 +140,8 @@ def test_a_line_that_is_none_is_named_and_not_quoted(write: Write, line: str) ->
 
     with pytest.raises(TokenFileError, match=r"tokens, line [23]: ") as caught:
         tokens.load()
-    assert line.split()[-1] not in str(caught.value)
+    # The path may have the name of whoever runs the tests in it.
+    assert line.split()[-1] not in str(caught.value).rpartition("tokens, line")[2]
 
 
 def test_a_file_without_anybody_is_no_authentication(write: Write) -> None:

@@ -509,6 +509,7 @@ async def test_a_copy_that_is_damaged_or_gone_is_made_anew(
     await fetched(places)
     (copy,) = (places.cache / "repositories").glob("*.git")
     for path in (copy / "objects" / "pack").iterdir():
+        path.chmod(0o600)  # git makes them read-only
         path.write_bytes(b"garbage")
     damaged = await fetched(places)
     shutil.rmtree(places.cache)

@@ -614,7 +614,10 @@ async def test_a_repository_that_another_user_owns_is_read(
     """git itself refuses those, as it would run what they configure; nobody has to set safe.directory."""
     _wrapper(tmp_path / "bin", f'GIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {_real_git()} "$@"')
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    by_hand = await anyio.run_process(["git", "-C", str(repo.path), "status"], check=False)
+    # Whoever runs the tests may have set safe.directory.
+    alone = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    command = ["git", "-C", str(repo.path), "status"]
+    by_hand = await anyio.run_process(command, env=alone, check=False)
 
     pull = await pull_of(places, diff=PATCH)
 

@@ -8,13 +8,13 @@ import logging
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from types import TracebackType
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 import anyio
 
+from ..background import beside
 from ..sandbox import SandboxBusy
 from ..sessions import Clock, SystemClock
 from .allowances import Allowances
@@ -37,7 +37,7 @@ class OverLimit(SandboxBusy):
         self.limit = limit
 
 
-class Quotas:
+class Quotas(anyio.AsyncContextManagerMixin):
     """What everybody uses. Use it as an async context manager, once; it is a meter for sessions.
 
     `now` is the wall clock, which says what day it is. Without a store nothing outlives the process.
@@ -67,23 +67,15 @@ class Quotas:
         self._is_failing = False
         self.refused: Counter[str] = Counter()
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         await self.save()
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._keep_saving)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
-        with anyio.CancelScope(shield=True):
-            await self.save()
+        try:
+            async with beside(self._keep_saving):
+                yield self
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.save()
 
     @contextmanager
     def call(self, principal: str) -> Generator[None]:

@@ -5,12 +5,13 @@ import os
 import platform
 import re
 import secrets
-from collections.abc import Awaitable, Callable
-from types import TracebackType
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Self
 
 import anyio
 
+from ..background import beside
 from ..sandbox import SandboxBusy, SandboxError
 from .store import SharedStore, StoreUnusable
 
@@ -24,7 +25,7 @@ _META, _TEAM = "meta", "team"
 _FOR_EVER = 10 * 365 * 86_400.0
 
 
-class Team:
+class Team(anyio.AsyncContextManagerMixin):
     """This replica among the others. Use it as an async context manager, once, which closes the store; it implements
     E2B's `Team`.
 
@@ -52,22 +53,17 @@ class Team:
         # Since when the others have known that this one lives.
         self._since: float | None = None
 
-    async def __aenter__(self) -> Self:
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self.id = await self._identity()
         await self._beat()
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._keep_beating)
-        return self
+        try:
+            async with beside(self._keep_beating):
+                yield self
+        finally:
+            await self._leave()
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
+    async def _leave(self) -> None:
         with anyio.CancelScope(shield=True):
             try:
                 await self.store.release(_REPLICAS, self.name, self.name)

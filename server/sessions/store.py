@@ -158,12 +158,8 @@ class Store:
 
     async def forget(self, session: Session) -> None:
         """Leave a session to whoever uses it now, or has ended it."""
-        if session.ended:
+        if not self._strike(session):
             return
-        session.ended = True
-        del self._sessions[session.handle]
-        self._on_end(session.handle)
-        self.places.leaving(session.principal)
         await self.let_go(session)
         session.gone.set()
         self.places.left(session.principal)
@@ -175,14 +171,18 @@ class Store:
 
     def end(self, session: Session) -> None:
         """End the session now; its sandbox is closed in the background, running calls with it."""
+        if self._strike(session) and not self._stopped:
+            self._tasks.start_soon(self._finish, session)
+
+    def _strike(self, session: Session) -> bool:
+        """Have nobody find it any more; False if that is done already."""
         if session.ended:
-            return
+            return False
         session.ended = True
         del self._sessions[session.handle]
         self._on_end(session.handle)
         self.places.leaving(session.principal)
-        if not self._stopped:
-            self._tasks.start_soon(self._finish, session)
+        return True
 
     async def stop(self) -> None:
         """Close everything, at once, even if the caller is cancelled."""

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import click
 
-from ...tools._html import kinds
 from ..app import data_folder
 from ..jobs import Jobs
 from ..sandbox import InvalidInput
@@ -42,7 +41,7 @@ async def show(settings: Settings, wanted: Wanted) -> None:
     if wanted.as_json:
         text = json.dumps(facts, indent=2)
     else:
-        text = kinds.file_of(facts, kind if kind in kinds.KINDS else "")
+        text = _page(facts, kind)
     if wanted.html is None:
         click.echo(text, nl=wanted.as_json)
     else:
@@ -91,4 +90,11 @@ def page_of(file: str | None, facts: dict[str, Any], kind: str) -> None:
         InvalidInput: the file cannot be written.
     """
     if file is not None:
-        write(Path(file), kinds.file_of(facts, kind))
+        write(Path(file), _page(facts, kind))
+
+
+def _page(facts: dict[str, Any], kind: str) -> str:
+    # Every workflow of the command line imports this module, and few of them make a page.
+    from ...tools._html import kinds
+
+    return kinds.file_of(facts, kind if kind in kinds.KINDS else "")

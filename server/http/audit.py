@@ -23,7 +23,7 @@ class Call:
     Attributes:
         who: the principal. tool: its name, or the method of a call that is none of a tool.
         verdict: of the report, else what became of the call: `ok`, `error`, `running` (as a job), `cancelled`,
-            or `refused`, then by which `limit`.
+            `cut` (proofbox stopped), or `refused`, then by which `limit`.
         seconds: from its arrival to its answer.
         session, job: hashes that tell one from another, and open nothing.
     """

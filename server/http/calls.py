@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 from opentelemetry import propagate, trace
@@ -20,6 +21,7 @@ from ..quotas.quotas import OverLimit, Quotas
 from ..quotas.usage import key_of
 from .audit import Audit, Call, fingerprint
 from .metrics import Metrics
+from .stopping import CUT, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ _METHODS = {
     "notifications/roots/list_changed",
 }
 _CALLS = {"tools/call", "resources/read"}
+_LISTEN = "subscriptions/listen"
 _SERVER_BUSY = -32_000
 
 
@@ -64,11 +67,16 @@ class Calls:
     """
 
     def __init__(
-        self, tools: Container[str], quotas: Callable[[], Quotas | None], ledger: Ledger
+        self,
+        tools: Container[str],
+        quotas: Callable[[], Quotas | None],
+        ledger: Ledger,
+        stop: Stop,
     ) -> None:
         self._tools = tools
         self._quotas = quotas
         self._ledger = ledger
+        self._stop = stop
         self._tracer = trace.get_tracer("proofbox")
 
     async def __call__(
@@ -76,9 +84,18 @@ class Calls:
     ) -> HandlerResult:
         name = self._name(ctx)
         with self._span(ctx, name) as span:
-            if ctx.method not in _CALLS:
-                return await _guarded(ctx, call_next)
-            return await self._call(ctx, call_next, name, span)
+            if ctx.method in _CALLS:
+                return await self._call(ctx, call_next, name, span)
+            if ctx.method == _LISTEN:
+                return await self._listen(ctx, call_next)
+            return await _guarded(ctx, call_next)
+
+    async def _listen(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> HandlerResult:
+        with self._stop.streams.until_cut():
+            return await _guarded(ctx, call_next)
+        return {"resultType": "complete", "_meta": {SUBSCRIPTION_ID_META_KEY: ctx.request_id}}
 
     def _name(self, ctx: ServerRequestContext[Any, Any]) -> str:
         """The tool, else the method: never a word that a caller made up."""
@@ -119,12 +136,17 @@ class Calls:
             quotas = self._quotas()
             if quotas is None:
                 raise MCPError(_SERVER_BUSY, "proofbox is stopping; nothing was done.")
-            with quotas.call(who):
+            result = None
+            with quotas.call(who), self._stop.calls.until_cut() as scope:
                 result = await _guarded(ctx, call_next)
-            ending.take(result)
+            if scope.cancelled_caught:
+                ending.verdict = "cut"
+                result = _refusal(ctx.method, CUT)
+            else:
+                ending.take(result)
         except OverLimit as error:
             ending.verdict, ending.limit = "refused", error.limit
-            result = _refusal(ctx.method, error)
+            result = _refusal(ctx.method, str(error))
         except anyio.get_cancelled_exc_class():
             ending.verdict = "cancelled"
             raise
@@ -191,14 +213,14 @@ async def _guarded(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> 
         raise MCPError(INTERNAL_ERROR, "proofbox has a fault: its log says more.") from None
 
 
-def _refusal(method: str, error: OverLimit) -> HandlerResult:
+def _refusal(method: str, said: str) -> HandlerResult:
     if method != "tools/call":
-        raise MCPError(_SERVER_BUSY, str(error)) from None
+        raise MCPError(_SERVER_BUSY, said) from None
     # What answers in the place of a handler must have the whole shape of the wire.
     return {
         "resultType": "complete",
         "isError": True,
-        "content": [{"type": "text", "text": str(error)}],
+        "content": [{"type": "text", "text": said}],
     }
 
 

@@ -33,6 +33,7 @@ from .oauth import oauth_of
 from .readiness import Readiness
 from .routes import Operations
 from .settings import HttpSettings, is_loopback
+from .stopping import Endings, Runner, Stop
 from .tokens import TokenFile, TokenFileError
 
 PATH = "/mcp"
@@ -65,6 +66,7 @@ class HttpService:
         self.running: Running | None = None
         self.metrics = Metrics()
         self.audit = Audit(settings.audit_file)
+        self._stop = Stop()
 
     async def app(
         self,
@@ -95,10 +97,14 @@ class HttpService:
         # Behind something that does TLS, a redirection would have clients send their tokens without it.
         app.router.redirect_slashes = False
         app.routes.extend([*self._operations(connections).routes(), *routes])
-        return Guard(app, self._names(), self.metrics.count_status)
+        return Endings(
+            Guard(app, self._names(), self.metrics.count_status), self._stop, stream_path=PATH
+        )
 
-    def runner(self, app: ASGIApp) -> uvicorn.Server:
-        """What serves it until a signal. Calls that still run get `grace_seconds` to end."""
+    def runner(self, app: ASGIApp) -> Runner:
+        """What serves it until a signal. Calls that still run get `grace_seconds` to end; then their callers are told
+        that they were cut.
+        """
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -110,9 +116,8 @@ class HttpService:
             http=Doors().protocol(),
             # asyncio takes in so many before any of them can be turned away.
             backlog=_BACKLOG,
-            timeout_graceful_shutdown=round(self.settings.grace_seconds),
         )
-        return uvicorn.Server(config)
+        return Runner(config, self._stop, self.settings.grace_seconds, self.clock)
 
     def _quotas(self, folder: Path) -> Quotas:
         team = self.hosting.team
@@ -141,6 +146,7 @@ class HttpService:
             tools,
             lambda: self.running.quotas if self.running is not None else None,
             Ledger(self.audit, self.metrics, self.now),
+            self._stop,
         )
         # The SDK's own spans have the messages of errors in them.
         others = [one for one in server.middleware if not isinstance(one, OpenTelemetryMiddleware)]

@@ -67,6 +67,23 @@ def test_a_wrong_output_is_caught_with_a_diff(want: str, got: str) -> None:
     assert f"-{want.splitlines()[0]}" in found.diff
 
 
+@pytest.mark.parametrize(
+    ("want", "got", "matches"),
+    [
+        pytest.param('{"a": [1,\n 2.0]}\n', '{"a": [1, 2.0]}\n', True, id="lines"),
+        pytest.param('["\\u00e9"]\n', '["\u00e9"]\n', True, id="escapes"),
+        pytest.param("2\n", "2.0\n", False, id="integer-and-float"),
+        pytest.param("[true]\n", "[1]\n", False, id="truth-and-integer"),
+        pytest.param('{"a": 1, "b": 2}\n', '{"b": 2, "a": 1}\n', False, id="order"),
+    ],
+)
+def test_json_may_be_laid_out_in_another_way_and_say_nothing_else(
+    want: str, got: str, matches: bool
+) -> None:
+    """Values that Python takes for equal are not printed alike."""
+    assert oracles.compare(expected(want, "comment"), got).matches is matches
+
+
 def test_times_are_forgiven_on_request_only() -> None:
     """A clock is only known to be one if the project says so."""
     rules = Rules(normalisers=("time",))

@@ -12,6 +12,8 @@ from report_samples import suite
 
 from proofbox.server.cli import commands
 from proofbox.server.jobs import Jobs, Progress, Report
+from proofbox.server.replicas.address import StoreAddress
+from proofbox.server.replicas.joining import team_at
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -87,6 +89,42 @@ def test_a_job_becomes_a_page(run: Run, tmp_path: Path) -> None:
         status, out, err = run(job_id, "--principal", who, *here)
         assert (status, out) == (2, "")
         assert said in err
+
+
+def test_a_job_of_several_replicas_is_read_where_they_keep_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nowhere else; none of them hears of it. What is not there, or cannot be asked, is said with its place."""
+    address = StoreAddress(f"sqlite://{tmp_path}/shared.sqlite3")
+
+    async def done(progress: Progress) -> Report:
+        return suite().model_dump(mode="json", exclude_defaults=True)
+
+    async def start() -> str:
+        team = await team_at(address, 60.0)
+        assert team is not None
+        async with team, Jobs(tmp_path / "jobs.sqlite3", team=team) as jobs:
+            job_id = await jobs.start("alice:", "run_generated_tests", done)
+            await jobs.wait("alice:", job_id, 10)
+        return job_id
+
+    job_id = anyio.run(start)
+    asked = [job_id, "--principal", "alice:", "--data-dir", str(tmp_path)]
+    aside = run(*asked)
+    monkeypatch.setenv("PROOFBOX_STORE", address.url)
+    monkeypatch.setenv("PROOFBOX_PORT", "of no interest")
+    found, foreign = run(*asked), run(job_id)
+    monkeypatch.setenv("PROOFBOX_STORE", "redis://:secret@127.0.0.1:1/0")
+    away = run(*asked)
+
+    assert found[0] == 0
+    assert "test_always_true" in found[1]
+    for status, out, _ in (aside, foreign, away):
+        assert (status, out) == (2, "")
+    assert f"in {tmp_path}/jobs.sqlite3; what replicas share" in aside[2]
+    assert f"'local' (--principal) in sqlite://{tmp_path}/shared.sqlite3" in foreign[2]
+    assert "The store redis://127.0.0.1:1/0 cannot be used" in away[2]
+    assert "secret" not in away[2]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """`proofbox report`: a report as a page in one file."""
 
 import json
+import os
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +12,9 @@ from typing import Any, cast
 import click
 
 from ..app import data_folder
-from ..jobs import Jobs
+from ..http.settings import read_store
+from ..jobs import JobNotFound, Jobs
+from ..replicas.joining import looking_on
 from ..sandbox import InvalidInput
 from ..settings import Settings
 from .line import write
@@ -30,6 +35,7 @@ async def show(settings: Settings, wanted: Wanted) -> None:
 
     Raises:
         InvalidInput: there is no such report, or the file cannot be written.
+        SettingsError: the store of PROOFBOX_STORE cannot be had.
     """
     named = Path(wanted.report)
     if wanted.report == "-":
@@ -49,12 +55,29 @@ async def show(settings: Settings, wanted: Wanted) -> None:
 
 
 async def _of_job(settings: Settings, wanted: Wanted) -> tuple[dict[str, Any], str]:
-    async with Jobs(data_folder(settings) / "jobs.sqlite3") as jobs:
-        state = await jobs.wait(wanted.principal, wanted.report)
+    async with _jobs(settings) as (jobs, place):
+        try:
+            state = await jobs.wait(wanted.principal, wanted.report)
+        except JobNotFound as error:
+            raise InvalidInput(
+                f"{error} It was looked for among the jobs of {wanted.principal!r} (--principal) in {place}."
+            ) from error
     if state.report is None:
         why = state.reason or "Its report comes when it has finished."
         raise InvalidInput(f"The job is {state.state} and has no report. {why}")
     return state.report, state.kind
+
+
+@asynccontextmanager
+async def _jobs(settings: Settings) -> AsyncGenerator[tuple[Jobs, str]]:
+    """Those of the service that is set up here, and where they are."""
+    path, store = data_folder(settings) / "jobs.sqlite3", read_store(os.environ)
+    if store is None:
+        async with Jobs(path) as jobs:
+            yield jobs, f"{path}; what replicas share is read where PROOFBOX_STORE names it"
+        return
+    async with looking_on(store) as team, Jobs(path, team=team) as jobs:
+        yield jobs, f"{store}, which PROOFBOX_STORE names"
 
 
 def _text_of(path: Path) -> str:

@@ -168,3 +168,13 @@ def read_http_settings(
         SettingsError: a value cannot be used.
     """
     return HttpSettings(**values_of(HTTP_OPTIONS, environment, flags))
+
+
+def read_store(environment: Mapping[str, str]) -> StoreAddress | None:
+    """What the service has in its `store`, whatever else is set; None without one.
+
+    Raises:
+        SettingsError: it is no address.
+    """
+    options = tuple(option for option in HTTP_OPTIONS if option.name == "store")
+    return values_of(options, environment, None).get("store")

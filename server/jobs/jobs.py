@@ -126,6 +126,7 @@ class Jobs:
 
         Raises:
             JobNotFound: the principal has no such job.
+            SandboxBusy: whether it has cannot be told now.
         """
         deadline = self._clock.monotonic() + wait_seconds
         # Kept hold of: the ledger forgets it once its end is written down.
@@ -152,6 +153,7 @@ class Jobs:
 
         Raises:
             JobNotFound: the principal has no such job.
+            SandboxBusy: whether it has cannot be told now.
         """
         job = self._ledger.own(principal, job_id)
         if job is not None:

@@ -12,7 +12,8 @@ from .settings import JobSettings
 
 class Keeper(Protocol):
     """Writes jobs down. `trouble` is one sentence about why it cannot, empty while it can; `owner` is what jobs
-    of this process are known by. All but `close` raise ArchiveUnusable.
+    of this process are known by. All but `close` raise ArchiveUnusable; what is asked of one job raises SandboxBusy
+    instead where that passes by itself.
     """
 
     @property

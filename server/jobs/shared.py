@@ -62,13 +62,10 @@ class SharedKeeper:
 
     async def get(self, job_id: str, principal: str) -> Row | None:
         """See `Keeper`."""
-        try:
-            record = await self._store.get(_JOBS, job_id) if is_key(job_id) else None
-            if record is None or _row(record).principal != principal:
-                return None
-            return await self._judged(record, await self._team.living())
-        except StoreUnusable as error:
-            raise ArchiveUnusable from error
+        record = await self._store.get(_JOBS, job_id) if is_key(job_id) else None
+        if record is None or _row(record).principal != principal:
+            return None
+        return await self._judged(record, await self._team.living())
 
     async def recent(self, principal: str, *, offset: int, limit: int, head: int) -> list[Row]:
         """See `Keeper`."""
@@ -87,11 +84,8 @@ class SharedKeeper:
 
     async def ask_cancel(self, job_id: str, principal: str) -> None:
         """See `Keeper`."""
-        try:
-            if await self.get(job_id, principal) is not None:
-                await self._store.put(_CANCELS, job_id, "{}", seconds=_CANCEL_SECONDS)
-        except StoreUnusable as error:
-            raise ArchiveUnusable from error
+        if await self.get(job_id, principal) is not None:
+            await self._store.put(_CANCELS, job_id, "{}", seconds=_CANCEL_SECONDS)
 
     async def close(self) -> None:
         """The store is the team's."""

@@ -12,6 +12,7 @@ from replica_fakes import SECONDS, World
 
 from proofbox.server.jobs import JobNotFound, Jobs, JobSettings, Progress, Report
 from proofbox.server.quotas.usage import SharedUsage, key_of
+from proofbox.server.replicas.store import StoreUnusable
 from proofbox.server.replicas.team import Team
 
 HANG_SECONDS = 20
@@ -125,7 +126,9 @@ async def test_a_job_whose_replica_died_is_marked(world: World, tmp_path: Path) 
 
 
 async def test_without_the_store_jobs_are_kept_in_memory(world: World, tmp_path: Path) -> None:
-    """Their replica answers, and warns; the other knows nothing of them until the store is back."""
+    """Their replica answers, and warns; the other knows nothing of them until the store is back. Whether it has others
+    cannot be told, and is not denied.
+    """
     async with two(world, tmp_path) as each:
         world.cut(each.team)
         job_id = await each.a.start("ann", "kind", quick)
@@ -134,6 +137,9 @@ async def test_without_the_store_jobs_are_kept_in_memory(world: World, tmp_path:
         assert "lost when this replica ends" in state.warning
         with pytest.raises(JobNotFound):
             await each.b.wait("ann", job_id)
+        for asking in (each.a.wait, each.a.cancel):
+            with pytest.raises(StoreUnusable, match="Try again"):
+                await asking("ann", "one-of-the-other")
 
         world.mend(each.team)
         await world.clock.advance(10)

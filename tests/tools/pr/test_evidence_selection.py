@@ -81,6 +81,23 @@ def test_all_tests_are_run_where_no_choice_can_be_made(
     assert why in found.selection.said
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"tests/test_core.py": None, "tests/check_core.py": BASE["tests/test_core.py"]},
+        {"pytest.ini": "[pytest]\npython_files = test_[!c]*.py\n"},
+        {"pytest.ini": "[pytest]\ntestpaths = tests/sub tests/test_user.py\n"},
+    ],
+    ids=["renamed", "pattern", "folders"],
+)
+def test_tests_that_are_put_out_of_pytests_sight_are_run_all_the_same(head: Files) -> None:
+    """Base's version of them, on head's code, as if they had been deleted."""
+    found = ground(BASE, head).selection
+
+    assert "tests/test_core.py" in found.changed_base
+    assert not {"tests/test_core.py", "tests/check_core.py"} & set(found.head)
+
+
 def test_tests_that_were_asked_for_are_the_only_ones() -> None:
     """Files and folders."""
     assert chosen({"pkg/core.py": ""}, only=("tests/sub", "tests/test_core.py")) == {

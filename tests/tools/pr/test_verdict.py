@@ -18,6 +18,7 @@ from proofbox.tools.check_pr.evidence.evidence import Evidence, Suspect, TestEvi
 from proofbox.tools.check_pr.pull.pull import Change, Pull, Tree
 from proofbox.tools.check_pr.verdict import decide
 from proofbox.tools.check_pr.words import Kind
+from proofbox.tools.run_generated_tests.outcome import Outcome
 from proofbox.tools.run_generated_tests.project import Kept
 
 TREE = Tree("c", datetime(2026, 1, 1, tzinfo=UTC), {})
@@ -89,10 +90,11 @@ def test_a_verdict_follows_from_what_was_found(project: Checked, verdict: str, s
     assert says in decision.reason
 
 
+@pytest.mark.parametrize("how", ["failed", "timed_out", "ended"])
 @pytest.mark.parametrize("kind", ["removed", "newly_skipped"])
-def test_a_test_that_is_taken_back_since_it_fails_is_a_failure(kind: Kind) -> None:
+def test_a_test_that_is_taken_back_since_it_fails_is_a_failure(kind: Kind, how: Outcome) -> None:
     """What it checks held at base and does not at head, whatever became of the test."""
-    taken = one(kind, base="passed", head_with_base="failed")
+    taken = one(kind, base="passed", head_with_base=how)
     harmless = one(kind, base="passed", head_with_base="passed")
     gone = one(kind, base="passed", head_with_base="error")
 

@@ -56,6 +56,7 @@ def _chosen(
 ) -> Selection:
     other = [change for change in pull.changes if not _only_moved(change, base, head)]
     changed = (sides[0].affected(_of_side(other, 0)), sides[1].affected(_of_side(other, 1)))
+    changed[0].update(_out_of_sight(pull, base, head))
     if request.only:
         chosen = [_named(view.tests, request.only) for view in (base, head)]
         return _selection(chosen, changed, f"Only what was asked for: {', '.join(request.only)}.")
@@ -125,6 +126,14 @@ def _only_moved(change: Change, base: View, head: View) -> bool:
     return change.kind == "renamed" and base.files.get(change.old_path) == head.files.get(
         change.path
     )
+
+
+def _out_of_sight(pull: Pull, base: View, head: View) -> set[str]:
+    """Test files of base that pytest would not look at any more, though head may have every line of them:
+    under another name, or with another configuration. What they say of head's code is asked all the same.
+    """
+    to_head, there = renamed(pull), set(head.tests)
+    return {path for path in base.tests if to_head.get(path, path) not in there}
 
 
 def _of_side(changes: Iterable[Change], number: int) -> list[str]:

@@ -242,3 +242,36 @@ async def test_connections_that_were_left_make_room_for_those_of_the_same_princi
     assert after == [True, False, True, True]
     assert not foreign
     assert again.status_code == 200
+
+
+async def test_streams_to_listen_on_are_connections_of_their_principal(
+    backend: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as of the handshake era, together with those; nobody else has less, and one that ends makes room."""
+    monkeypatch.setattr(http_service_module, "MOST", 3)
+    path, (alice, bob) = token_file(tmp_path, "alice", "bob")
+    with anyio.fail_after(30):
+        async with (
+            serving(backend, HttpSettings(port=0, token_file=path)) as served,
+            served.client(alice) as client,
+            served.client(bob) as other,
+        ):
+            left = await opened(served, alice)
+            async with (
+                client.listen(tools_list_changed=True),
+                client.listen(tools_list_changed=True),
+                other.listen(tools_list_changed=True),
+            ):
+                async with client.listen(tools_list_changed=True):
+                    after = await is_open(served, alice, left)
+                    with pytest.raises(MCPError, match="3 connections of yours are in use"):
+                        await client.listen(tools_list_changed=True).__aenter__()
+                    full = await opened(served, alice)
+                    answer = await run(client)
+                while (again := await opened(served, alice)).status_code == 503:
+                    await settle()
+
+    assert not after
+    assert full.status_code == 503
+    assert answer.startswith("passed")
+    assert again.status_code == 200

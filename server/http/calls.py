@@ -20,6 +20,7 @@ from ..principal import principal
 from ..quotas.quotas import OverLimit, Quotas
 from ..quotas.usage import key_of
 from .audit import Audit, Call, fingerprint
+from .connections import LISTEN
 from .metrics import Metrics
 from .stopping import CUT, Stop
 
@@ -41,14 +42,13 @@ _METHODS = {
     "prompts/get",
     "completion/complete",
     "logging/setLevel",
-    "subscriptions/listen",
+    LISTEN,
     "notifications/initialized",
     "notifications/cancelled",
     "notifications/progress",
     "notifications/roots/list_changed",
 }
 _CALLS = {"tools/call", "resources/read"}
-_LISTEN = "subscriptions/listen"
 _SERVER_BUSY = -32_000
 
 
@@ -86,7 +86,7 @@ class Calls:
         with self._span(ctx, name) as span:
             if ctx.method in _CALLS:
                 return await self._call(ctx, call_next, name, span)
-            if ctx.method == _LISTEN:
+            if ctx.method == LISTEN:
                 return await self._listen(ctx, call_next)
             return await _guarded(ctx, call_next)
 

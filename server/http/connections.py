@@ -1,4 +1,6 @@
-"""Connections of the handshake era: each is state of the server's, which a client may leave behind without a word."""
+"""Connections: those of the handshake era, each of which is state of the server's that a client may leave behind
+without a word, and the streams that clients of the later one listen on.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,6 +19,9 @@ MOST = 200
 
 _ID = "mcp-session-id"
 _VERSION = "mcp-protocol-version"
+# The SDK answers only where it is the method of the body too.
+_METHOD = "mcp-method"
+LISTEN = "subscriptions/listen"
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +36,7 @@ class Connections:
     """ASGI middleware in front of the SDK, which closes what nobody has used for `idle_seconds`, and has a limit for
     everybody together only. Here the one that its principal has not used for longest makes room for a new one.
 
-    A connection with a request under way, as the stream that clients listen on, is in use.
+    A connection with a request under way, as a stream that a client listens on, is in use.
     """
 
     def __init__(
@@ -48,7 +53,7 @@ class Connections:
         self._clock = clock
         self._idle_seconds = idle_seconds
         self._most = most
-        # Those that are being opened have no name yet.
+        # Those that are being opened have no name yet, and streams to listen on never have one.
         self._all: set[_Connection] = set()
         self._named: dict[str, _Connection] = {}
 
@@ -58,11 +63,13 @@ class Connections:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        name = headers.get(_ID)
-        if name is None:
-            version = headers.get(_VERSION)
-            opens = version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+        name, version = headers.get(_ID), headers.get(_VERSION)
+        if version is not None and version not in HANDSHAKE_PROTOCOL_VERSIONS:
+            opens = headers.get(_METHOD) == LISTEN
             await (self._open if opens else self._app)(scope, receive, send)
+            return
+        if name is None:
+            await self._open(scope, receive, send)
             return
         connection = self._named.get(name)
         if connection is None or connection.who != self._who():

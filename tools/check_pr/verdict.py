@@ -24,6 +24,7 @@ _PROVEN: tuple[Kind, ...] = (
     "fail_to_pass_weak",
     "new_but_pass_at_base",
 )
+_TAKEN_BACK: frozenset[Kind] = frozenset({"removed", "newly_skipped", "not_collected"})
 _SHOWN = 3
 _CODE = (".py", ".pyi", ".pyx", ".toml", ".cfg", ".ini")
 _FEW_LINES = 50.0
@@ -106,7 +107,7 @@ def _hidden(evidence: Evidence) -> Iterator[TestEvidence]:
         # Base's version of it cannot even begin where what it tests is gone: that may be meant.
         if test.base not in _HELD or test.head_with_base not in INSIDE:
             continue
-        taken_back = test.kind in {"removed", "newly_skipped"} and not test.instead
+        taken_back = test.kind in _TAKEN_BACK and not test.instead
         if taken_back or (test.file, test.line) in weakened:
             yield test
 

@@ -424,6 +424,21 @@ async def test_a_package_that_cannot_be_imported_at_head_is_a_regression_of_its_
     assert emptied.regressions == ("Nothing is collected at head any more; at base 2 tests are.",)
 
 
+async def test_a_copy_of_the_code_beside_the_tests_is_not_taken_for_it(check: Compare) -> None:
+    """Tests that import the copy say nothing of the code; a new module that is no Python is told, too."""
+    broken = SHOP.replace("price - price", "price + price")
+    head = {"src/shop.py": broken, "tests/shop.py": SHOP, "src/fresh.py": "def f(:\n"}
+
+    evidence = await check(LAYOUT, head)
+
+    assert evidence.problems == (
+        "Tests at head import shop from tests/shop.py and not from src/shop.py, as those of base do.",
+    )
+    assert evidence.regressions == (
+        "fresh cannot be imported at head: SyntaxError: invalid syntax (fresh.py, line 1).",
+    )
+
+
 async def test_code_that_makes_every_test_pass_is_seen_through(check: Compare) -> None:
     """Its outcomes count for nothing, whatever they are."""
     rigged = "import _pytest.python\n\n_pytest.python.Function.runtest = lambda self: None\n" + SHOP

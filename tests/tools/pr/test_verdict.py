@@ -91,7 +91,7 @@ def test_a_verdict_follows_from_what_was_found(project: Checked, verdict: str, s
 
 
 @pytest.mark.parametrize("how", ["failed", "timed_out", "ended"])
-@pytest.mark.parametrize("kind", ["removed", "newly_skipped"])
+@pytest.mark.parametrize("kind", ["removed", "newly_skipped", "not_collected"])
 def test_a_test_that_is_taken_back_since_it_fails_is_a_failure(kind: Kind, how: Outcome) -> None:
     """What it checks held at base and does not at head, whatever became of the test."""
     taken = one(kind, base="passed", head_with_base=how)

@@ -16,7 +16,7 @@ from typing import Any, get_args
 import anyio
 
 from ....server.programs import Kept, OpenSandbox
-from ...run_generated_tests.project import Project
+from ...run_generated_tests.project import ROOT, Project
 from ..beyond import reaching
 from ..environment.side import Side
 from ..pull.pull import Pull
@@ -190,7 +190,7 @@ class _Comparison:
             yield f"Nothing is collected at head any more; at base {len(base.items)} tests are."
 
     async def _imports(self) -> list[str]:
-        """Changed modules that cannot be imported at head, where they could at base."""
+        """Changed modules that cannot be imported at head, where they could at base; new ones that are no Python."""
         ground = self._ground
         trees = ground.trees
         names = [
@@ -205,14 +205,14 @@ class _Comparison:
         if not broken:
             return []
         there = {module.name for module in trees.base.sources}
+        garbled = [name for name in broken if name not in there and "SyntaxError:" in broken[name]]
         names = [name for name in broken if name in there]
         before = await broken_imports(trees.base, names, env, self._at_base) if names else {}
-        if before is None:
-            return []
+        known = names if before is None else before
         return [
             f"{name} cannot be imported at head: {broken[name]}."
-            for name in names
-            if name not in before
+            for name in (*names, *garbled)
+            if name not in known
         ]
 
     async def _reruns(self) -> Table:
@@ -279,6 +279,15 @@ class _Comparison:
                 yield f"Running {name}: {said}"
         if self._ran.base.rigged:
             yield f"At base outcomes of tests cannot be believed: {self._ran.base.rigged[0]}"
+        yield from self._replaced()
+
+    def _replaced(self) -> Iterator[str]:
+        """Modules of which head's tests have another copy than base's had, though that is still there."""
+        before = self._ran.base.imported
+        for name, place in self._ran.head.imported.items():
+            old, new = (each.removeprefix(f"{ROOT}/") for each in (before.get(name, place), place))
+            if old != new and old in self._ground.head.files:
+                yield f"Tests at head import {name} from {new} and not from {old}, as those of base do."
 
     def _commands(self) -> Iterator[tuple[str, str]]:
         trees, selection = self._ground.trees, self._ground.selection

@@ -32,7 +32,7 @@ class Told:
         endings: tests that ended their process, and how.
         problems: what failed through no fault of the tests.
         rigged: what shows that outcomes cannot be believed.
-        imported: modules under test that the tests imported.
+        imported: modules under test that the tests imported, and the file or folder that each came from.
         behaviours: what the tests tried that not every test does.
         reached: which changed lines they ran, where that was looked at.
         whole: whether every test that there is has an outcome, or is known to have none.
@@ -49,7 +49,7 @@ class Told:
     endings: dict[str, str] = field(default_factory=dict[str, str])
     problems: list[str] = field(default_factory=list[str])
     rigged: list[str] = field(default_factory=list[str])
-    imported: set[str] = field(default_factory=set[str])
+    imported: dict[str, str] = field(default_factory=dict[str, str])
     behaviours: list[Behaviour] = field(default_factory=list[Behaviour])
     reached: list[Record] = field(default_factory=list[Record])
     seconds: float = 0.0
@@ -162,7 +162,7 @@ def _left(told: Told) -> list[str]:
 def _take(told: Told, run: TestRun, project: Project) -> Project | None:
     """Add a run. The project for the rest, None if there is none."""
     told.seconds += run.seconds
-    told.imported |= {record["name"] for record in run.guests.get("origin", ())}
+    told.imported |= {r["name"]: r["files"][0] for r in run.guests.get("origin", ())}
     told.behaviours += behaviours_of(run)
     told.reached += run.guests.get(reaching.NAME, ())
     told.items |= {item.id: item for item in run.items}

@@ -89,7 +89,7 @@ async def test_processes_run_out_for_nobody_else(
     hog: Sandbox, neighbour: Sandbox, bomb: str
 ) -> None:
     """The deadline ends all of them, and the neighbour still starts processes meanwhile."""
-    done = await run_beside(hog, FORKS[bomb], neighbour, timeout=3)
+    done = await run_beside(hog, FORKS[bomb], neighbour, timeout=1)
 
     assert done.outcome in ENDS
     assert await still_works(hog)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import anyio.lowlevel
@@ -147,6 +148,29 @@ async def test_a_reference_that_fails_its_own_tests_is_our_problem(
 
     assert judgement.outcome == "infra_error"
     assert "its reference solution fails its own tests" in judgement.reason
+
+
+async def test_tests_that_pass_whatever_is_asked_of_them_judge_nobody(
+    open_sandbox: OpenSandbox,
+) -> None:
+    """A `check` that is called by nobody, awaited by nobody or compares nothing would let every answer pass."""
+    right = "def f(x):\n    return x"
+    tasks = {
+        "never called": Task("", "", "f", test="def test_f():\n    assert f(1) == 1"),
+        "misnamed": Task("", "", "f", test="def chek(c):\n    assert c(1) == 1", reference=right),
+        "not awaited": Task("", "", "f", test="async def check(c):\n    assert c(1) == 1"),
+        "compares nothing": Task("", "", "f", test="def check(c):\n    c(1) == 1", reference=right),
+        "sound": Task("", "", "f", test="for x in [1]:\n    assert f(x) == 1"),
+    }
+    tasks = {name: replace(task, id=name) for name, task in tasks.items()}
+    candidates = [Candidate(name, "m", 0, right) for name in tasks]
+
+    judgements = await judge_all(candidates, tasks, open_sandbox)
+
+    outcomes = {one.candidate.task_id: one.outcome for one in judgements}
+    assert outcomes.pop("sound") == "passed"
+    assert set(outcomes.values()) == {"infra_error"}
+    assert "its tests pass a function that does nothing" in judgements[0].reason
 
 
 async def test_candidates_are_taken_as_they_are_needed(open_sandbox: OpenSandbox) -> None:

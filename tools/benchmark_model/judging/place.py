@@ -1,6 +1,7 @@
 """One sandbox, in which answers to tasks run one way or another."""
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, replace
 
 from ....server.sandbox import ProgramRunner
 from ..task import Task
@@ -26,11 +27,21 @@ class Place:
         self._builder = builder
 
     async def plan(self, task: Task) -> Plan:
-        """Find out how answers to a task are judged.
+        """Find out how answers to a task are judged, and whether its tests could fail any.
 
         Raises:
             SandboxUnavailable: the sandbox was lost.
         """
+        plan = await self._plan(task)
+        if plan.method == "compared" or plan.problem or not task.entry_point:
+            return plan
+        # A `check` that is never called, or that compares nothing, would pass whatever a model says.
+        idle = await self.once(task, _doing_nothing(task), plan, secrets.token_hex(16))
+        if idle.finding.outcome != "passed":
+            return plan
+        return replace(plan, problem="its tests pass a function that does nothing.")
+
+    async def _plan(self, task: Task) -> Plan:
         if task.cases:
             return Plan("compared")
         if task.language != "python":
@@ -75,3 +86,8 @@ class Place:
             finding = verdict.of_replay(await self._sandbox.run_program(replay))
         own = result.cells[1:]
         return Timed(finding, sum(cell.seconds for cell in own), sum(c.cpu_seconds for c in own))
+
+
+def _doing_nothing(task: Task) -> str:
+    names = (task.entry_point, *task.needs)
+    return "\n".join(f"def {name}(*_, **__):\n    return None" for name in names)

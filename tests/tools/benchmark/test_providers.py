@@ -435,6 +435,7 @@ async def test_recorded_answers_are_read_in_the_shapes_that_there_are(tmp_path: 
         ('{"task_id": "a"}', "it needs task_id, text and kind"),
         ('{"task_id": "a", "text": "x", "kind": "poem"}', "it needs task_id, text and kind"),
         ('{"task_id": "a", "text": "x", "sample": -1}', "sample must be a number"),
+        ('{"task_id": "a", "text": "x", "sample": 1}\n' * 2, ":2: answer 1 to a is there twice"),
         ('{"task_id": "a", "text": "x", "stop": "tired"}', "stop must be"),
         ("", "has no answers"),
     ],

@@ -36,7 +36,7 @@ class Recorded:
         """Reads it.
 
         Raises:
-            InvalidInput: it cannot be read, or a row is none.
+            InvalidInput: it cannot be read, or a row is none, or another answer than one before.
         """
         self.name = f"file:{shown}"
         self._replies: dict[tuple[str, int], Reply] = {}
@@ -46,6 +46,10 @@ class Recorded:
             digest.update(line)
             if line.strip():
                 task, sample, reply = _row(line, f"{shown}:{number}", counts)
+                if (task, sample) in self._replies:
+                    raise InvalidInput(
+                        f"{shown}:{number}: answer {sample} to {task} is there twice."
+                    )
                 self._replies[task, sample] = reply
         if not self._replies:
             raise InvalidInput(f"{shown} has no answers.")

@@ -1,10 +1,10 @@
 """What a test file says of itself, read without running it."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _ASSERTING = ("assert", "raises", "warns", "fail", "deprecated_call", "check", "expect", "verify")
@@ -68,12 +68,12 @@ def read_sheet(path: str, text: str) -> Sheet:
     tree = parsed(text)
     if tree is None:
         return _unreadable(path, text)
-    tests = tuple(_tests(tree))
-    docs = (ast.get_docstring(n) or "" for n in ast.walk(tree) if isinstance(n, _DOCUMENTED))
+    nodes: list[ast.AST] = [tree, *every_statement(tree)]
+    docs = (ast.get_docstring(node) or "" for node in nodes if isinstance(node, _DOCUMENTED))
     return Sheet(
         path,
-        tests,
-        tuple(_uncollected(tree)),
+        tuple(_written(name, node) for name, node in written_tests(tree).items()),
+        tuple(uncollected(tree)),
         examples=any(">>> " in text for text in docs),
     )
 
@@ -91,20 +91,23 @@ def _unreadable(path: str, text: str) -> Sheet:
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def _tests(tree: ast.Module) -> Iterator[Written]:
+def written_tests(tree: ast.Module) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     """The tests that pytest should find, the last of each name."""
-    found: dict[str, Written] = {}
-    for scope, function in _functions(tree.body):
-        if function.name.startswith("test") and not _is_fixture(function):
-            name = f"{scope}::{function.name}" if scope else function.name
-            found[name] = Written(
-                name,
-                function.lineno,
-                function.end_lineno or function.lineno,
-                _asserts(function),
-                isinstance(function, ast.AsyncFunctionDef),
-            )
-    yield from found.values()
+    return {
+        f"{scope}::{function.name}" if scope else function.name: function
+        for scope, function in _functions(tree.body)
+        if function.name.startswith("test") and not _is_fixture(function)
+    }
+
+
+def _written(name: str, function: _Function) -> Written:
+    return Written(
+        name,
+        function.lineno,
+        function.end_lineno or function.lineno,
+        _asserts(function),
+        isinstance(function, ast.AsyncFunctionDef),
+    )
 
 
 def _functions(body: list[ast.stmt], scope: str = "") -> Iterator[tuple[str, _Function]]:
@@ -151,8 +154,8 @@ def called(node: ast.Call) -> str:
     return ast.unparse(node.func).rpartition(".")[2]
 
 
-def every_statement(tree: ast.Module) -> Iterator[ast.stmt]:
-    """All statements, however deep, without a look at what is in them: that is ten times as quick as `ast.walk`."""
+def every_statement(tree: ast.Module | _Function) -> Iterator[ast.stmt]:
+    """All statements in it, however deep, without a look at what is in them: that is ten times as quick as `ast.walk`."""
     left = list(reversed(tree.body))
     while left:
         node = left.pop()
@@ -165,9 +168,10 @@ def every_statement(tree: ast.Module) -> Iterator[ast.stmt]:
         left += reversed(inside)
 
 
-def _uncollected(tree: ast.Module) -> Iterator[Uncollected]:
+def uncollected(tree: ast.Module) -> Iterator[Uncollected]:
+    """What was meant as a test in a file and is none."""
     yield from _shadowed(tree.body)
-    used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    used = cache(lambda: {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             yield from _in_class(node, used)
@@ -197,13 +201,13 @@ def _shadowed(body: list[ast.stmt], scope: str = "") -> Iterator[Uncollected]:
             yield from _shadowed(node.body, node.name)
 
 
-def _in_class(node: ast.ClassDef, used: set[str]) -> Iterator[Uncollected]:
+def _in_class(node: ast.ClassDef, used: Callable[[], set[str]]) -> Iterator[Uncollected]:
     methods = [m for m in node.body if isinstance(m, _Function) and m.name.startswith("test")]
     if not methods or _is_unittest(node):
         return
     if node.name.startswith("Test") and _defines(node, "__init__"):
         why = "Its class has an __init__, so pytest does not collect it; use a fixture or setup_method."
-    elif not node.name.startswith("Test") and not node.bases and node.name not in used:
+    elif not node.name.startswith("Test") and not node.bases and node.name not in used():
         why = (
             f"Its class is called {node.name}; pytest collects classes whose names begin with Test."
         )
@@ -222,30 +226,30 @@ def _guarded(node: ast.If) -> Iterator[Uncollected]:
                 yield Uncollected(item.name, item.lineno, why)
 
 
-def _misnamed(node: _Function, used: set[str]) -> Iterator[Uncollected]:
+def _misnamed(node: _Function, used: Callable[[], set[str]]) -> Iterator[Uncollected]:
     """A function that nobody calls, checks something and has `test` in the wrong place of its name."""
     name = node.name.lower()
-    if node.name.startswith("test") or node.name in used or _is_fixture(node):
+    if node.name.startswith(("test", "pytest_")) or node.decorator_list:
         return
-    if node.decorator_list or node.name.startswith("pytest_"):
+    if "test" not in name and not name.startswith(("should_", "it_", "tes_", "tets_")):
         return
-    if ("test" in name or name.startswith(("should_", "it_", "tes_", "tets_"))) and _asserts(node):
+    if node.name not in used() and _asserts(node):
         why = "Its name does not begin with test_, so pytest does not collect it."
         yield Uncollected(node.name, node.lineno, why)
 
 
 def _nested(node: _Function) -> Iterator[Uncollected]:
+    inner = [one for one in every_statement(node) if isinstance(one, _Function)]
+    tests = [one for one in inner if one.name.startswith("test_")]
     called = {
-        n.func.id
-        for n in ast.walk(node)
-        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+        one.func.id
+        for one in (ast.walk(node) if tests else ())
+        if isinstance(one, ast.Call) and isinstance(one.func, ast.Name)
     }
-    for item in ast.walk(node):
-        if not isinstance(item, _Function) or item is node or item.name in called:
-            continue
-        if item.name.startswith("test_"):
+    for test in tests:
+        if test.name not in called:
             why = f"It is defined inside {node.name} and never called."
-            yield Uncollected(item.name, item.lineno, why)
+            yield Uncollected(test.name, test.lineno, why)
 
 
 def _dotted(scope: str, name: str) -> str:

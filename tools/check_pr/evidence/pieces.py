@@ -20,9 +20,9 @@ _FOR_ALL = (
 """Names that concern every test of a file without being named in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A part of a file: its text, and the names that stand in it."""
+    """A part of a file: its text, and the names that stand in it. Each is equal to itself alone."""
 
     text: str
     names: frozenset[str]

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ...run_generated_tests.suite import called, every_statement, parsed, read_sheet
+from ...run_generated_tests.suite import called, parsed, written_tests
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _EXACT_CALLS = (
@@ -49,14 +49,8 @@ def strengths(path: str, text: str) -> Mapping[str, Strength]:
     """
     if not path.endswith(".py"):
         return {}
-    sheet = read_sheet(path, text)
-    if sheet.error or not sheet.tests:
-        return {}
     tree = parsed(text)
-    assert tree is not None
-    functions = (node for node in every_statement(tree) if isinstance(node, _Function))
-    by_line = {node.lineno: node for node in functions}
-    return _Strengths({t.name: by_line[t.line] for t in sheet.tests if t.line in by_line})
+    return _Strengths(written_tests(tree)) if tree is not None else {}
 
 
 class _Strengths(Mapping[str, Strength]):

@@ -7,7 +7,7 @@ from typing import get_args
 
 from ...run_generated_tests.events import Raised
 from ...run_generated_tests.outcome import Outcome
-from ...run_generated_tests.suite import Uncollected, read_sheet
+from ...run_generated_tests.suite import Uncollected, parsed, uncollected
 from ..words import Kind
 from .evidence import TestEvidence
 from .ground import Ground
@@ -211,8 +211,10 @@ def _written(ground: Ground, ran: Ran) -> Iterator[str]:
                 yield f"{path}::{name}"
 
 
-def _uncollected(view: View, path: str) -> tuple[Uncollected, ...]:
-    return read_sheet(path, text(view.files[path])).uncollected if path in view.files else ()
+def _uncollected(view: View, path: str) -> Iterator[Uncollected]:
+    is_there = path.endswith(".py") and path in view.files
+    tree = parsed(text(view.files[path])) if is_there else None
+    return uncollected(tree) if tree is not None else iter(())
 
 
 def _not_installed(raised: Raised | None, view: View) -> str:

@@ -19,6 +19,20 @@ _PASSWORD = "canary-of-the-store"
 
 
 @contextmanager
+def store(kind: str, folder: Path) -> Generator[str]:
+    """The address of an empty store: `redis`, `postgresql`, or a file of `sqlite` in a folder."""
+    match kind:
+        case "redis":
+            with redis() as url:
+                yield url
+        case "postgresql":
+            with postgres() as url:
+                yield url
+        case _:
+            yield f"sqlite://{folder}/shared.sqlite3"
+
+
+@contextmanager
 def redis() -> Generator[str]:
     """The address of a Redis that keeps nothing on disk."""
     program = _program("redis-server")

@@ -1,10 +1,12 @@
 """Two services over one E2B, one of which is killed in the middle of what it does."""
 
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import pytest
+import store_servers
 from anyio.abc import TaskGroup
 from http_service import facts, texts
 from replicas import ReplicaProcess, replica
@@ -37,14 +39,21 @@ async def die_in(tasks: TaskGroup, served: ReplicaProcess, session_id: str) -> N
     tasks.start_soon(call)
 
 
+# PostgreSQL runs the scripts of SQLite.
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
+    """The address of what they share."""
+    with store_servers.store(request.param, tmp_path) as address:
+        yield address
+
+
 async def test_a_replica_that_is_killed_leaves_nothing_unsaid(
-    standin: StandIn, tmp_path: Path
+    standin: StandIn, store: str, tmp_path: Path
 ) -> None:
     """Its sessions go on elsewhere and are told what was lost, its job is marked, its orphans are killed within two
     periods of the sweeper.
     """
     settings = {"sweep_seconds": SWEEP_SECONDS, "e2b_create_rate": 100, "data_dir": tmp_path}
-    store = f"sqlite://{tmp_path}/shared.sqlite3"
     with anyio.fail_after(HANG_SECONDS):
         async with (
             replica(standin, store, **settings) as a,

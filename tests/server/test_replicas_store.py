@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -23,14 +23,8 @@ SHORT = 0.05
 @pytest.fixture(scope="module", params=["sqlite", "redis", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The address of an empty store."""
-    with ExitStack() as servers:
-        match request.param:
-            case "redis":
-                yield servers.enter_context(store_servers.redis())
-            case "postgresql":
-                yield servers.enter_context(store_servers.postgres())
-            case _:
-                yield f"sqlite://{tmp_path_factory.mktemp('store')}/shared.sqlite3"
+    with store_servers.store(request.param, tmp_path_factory.mktemp("store")) as address:
+        yield address
 
 
 @asynccontextmanager

@@ -22,7 +22,10 @@ DEFAULT: tuple[Name, ...] = (
 """In the order in which they are tried. `time` must be asked for: it would hide a wrong date."""
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
-_ADDRESS = re.compile(r"(?<=\bat )0x[0-9A-Fa-f]*(?:\.\.\.)?|\b0x[0-9A-Fa-f]{6,16}\b|\b0x\.\.\.")
+_ADDRESS = re.compile(r"(?<=\bat )0x[0-9A-Fa-f]*(?:\.\.\.)?|\b0x\.\.\.")
+# Elsewhere a number may be what matters: of hex() nobody wants another one.
+_IN_BRACKETS = re.compile(r"<[^<>\n]*>")
+_BARE_ADDRESS = re.compile(r"\b0x[0-9A-Fa-f]{6,16}\b")
 _TIMES = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
     r"|\b\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?\b"
@@ -55,6 +58,9 @@ def strip_ansi(text: str) -> str:
 
 def hide_addresses(text: str) -> str:
     """Return the text with one stand-in for every memory address."""
+    if "0x" not in text:
+        return text
+    text = _IN_BRACKETS.sub(lambda match: _BARE_ADDRESS.sub("0x...", match[0]), text)
     return _ADDRESS.sub("0x...", text)
 
 
@@ -115,7 +121,11 @@ def _agreed(want: str, got: str) -> str:
     except ValueError:
         return got
     mantissa, _, exponent = want.lower().partition("e")
-    decimals = len(mantissa.partition(".")[2])
+    digits = mantissa.partition(".")[2]
+    if digits in {"", "0"}:
+        # So a whole number is written, and no other: 0.96 is not 1.0, whoever rounds.
+        return want if abs(shown - real) <= max(abs(shown) * 1e-6, 1e-9) else got
+    decimals = len(digits)
     unit = 10.0 ** (int(exponent or 0) - decimals)
     # Rounding and cutting are both common; the last digit decides nothing in binary.
     close = abs(shown - real) <= max(unit * 0.51, abs(shown) * 1e-12)

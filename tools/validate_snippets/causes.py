@@ -23,9 +23,11 @@ _NETWORK_ERRORS = re.compile(
     r"ServerNotFoundError|OperationalError|ServerSelectionTimeoutError)$"
 )
 _SECRET = re.compile(
-    r"api[-_ ]?key|access[-_ ]?token|credential|authenticat|unauthori[sz]ed|secret|password|\btoken\b",
+    r"api[-_ ]?key|access[-_ ]?token|credential|authenticat|unauthori[sz]ed|secret|password",
     re.IGNORECASE,
 )
+# Parsers speak of them as well: it takes a snippet that names one.
+_TOKEN = re.compile(r"\btoken\b", re.IGNORECASE)
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'(?P<rest>;.*)?")
 # How libraries that do without a package until it is needed say that it is not there.
 _MISSING_OPTIONAL = re.compile(
@@ -60,13 +62,14 @@ def of_exception(
     no_terminal = "/dev/tty" in value or "Inappropriate ioctl for device" in value
     if no_terminal or (name in {"EOFError", "BdbQuit", "Abort"} and "interactive" in kinds):
         return "interactive", "It asks somebody for input, and here is nobody to answer."
-    if name == "KeyError" and "credentials" in kinds and _SECRET.search(value):
+    secret = _SECRET.search(value) or ("credentials" in kinds and _TOKEN.search(value))
+    if name == "KeyError" and "credentials" in kinds and secret:
         return "needs_credentials", f"It reads {value} from the environment, which is not set here."
     if _NETWORK.search(said) or (_NETWORK_ERRORS.search(name) and "network" in kinds):
         if name in {"NameError", "SyntaxError", "AssertionError", "TypeError", "AttributeError"}:
             return None
         return "needs_network", "It wants the network, which sandboxes do not have."
-    if _SECRET.search(value) and kinds & {"credentials", "network"}:
+    if secret and kinds & {"credentials", "network"}:
         if name in {"NameError", "SyntaxError", "AssertionError", "TypeError", "AttributeError"}:
             return None
         return "needs_credentials", "It wants a key or a password, which nobody gave it."

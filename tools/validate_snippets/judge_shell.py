@@ -41,7 +41,8 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
 
 def _of_failure(result: ProgramResult, ran: shell.Ran, text: str, line: int | None) -> Judged:
     said = f"{ran.outputs.get(ran.line, '')}\n{ran.errors.get(ran.line, '')}"[-4000:]
-    command = "\n".join(text.split("\n")[max(0, ran.line - 1) :])
+    # What comes after it explains nothing: it was not run.
+    command = "\n".join(text.split("\n")[max(0, ran.line - 1) : ran.end])
     error = _text.last_line(ran.errors.get(ran.line, "")) or _text.last_line(said)
     if result.exit_code == 0:
         return Judged("raises", "It exits before its last command ran.", error, line)

@@ -21,7 +21,7 @@ while IFS= read -r _pb_line || [ -n "$_pb_line" ]; do
     case $_pb_line in *\\) continue ;; esac
     [ -z "$(bash -n -c "$_pb_chunk" 2>&1)" ] || continue
     printf '\036%s:%s\037' "$_pb_token" "$_pb_start"
-    printf '\036%s:%s\037' "$_pb_token" "$_pb_start" >&2
+    printf '\036%s:to%s\037\036%s:%s\037' "$_pb_token" "$_pb_number" "$_pb_token" "$_pb_start" >&2
     eval "$_pb_chunk" 9>&- </dev/null || exit
     printf '\036%s:end\037' "$_pb_token"
     _pb_chunk=
@@ -40,12 +40,13 @@ printf '\036%s:done\037' "$_pb_token"
 class Ran:
     """What the driver saw. `outputs` maps the line at which a command begins to what it printed.
 
-    `line` is where the last command that was begun begins, `whole` whether all were run.
+    `line` is where the last command that was begun begins, `end` its last line, `whole` whether all were run.
     """
 
     outputs: dict[int, str]
     errors: dict[int, str]
     line: int
+    end: int
     whole: bool
 
 
@@ -74,7 +75,9 @@ def read(result: CellResult, token: str) -> Ran:
     """Take the driver's marks out of what a script printed."""
     outputs, whole = _split(result.stdout.text, token)
     errors, _ = _split(result.stderr.text, token)
-    return Ran(outputs, errors, max([0, *outputs, *errors]), whole)
+    ends = re.findall(rf"\x1e{re.escape(token)}:to(\d+)\x1f", result.stderr.text)
+    line = max([0, *outputs, *errors])
+    return Ran(outputs, errors, line, max([line, *map(int, ends)]), whole)
 
 
 def plain(text: str, token: str) -> str:

@@ -78,6 +78,11 @@ CASES = {
         python("import urllib.request\nurllib.request.urlopen('https://example.com')"),
         2,
     ),
+    "speaks of a token": (
+        "raises",
+        python("url = 'https://x.org'\nraise ValueError('bad token at 3')"),
+        2,
+    ),
     "wants a key": ("needs_credentials", python("import os\nos.environ['MY_API_KEY']"), 2),
     "wants a file": ("needs_file", python("open('data.csv').read()"), 1),
     "wants a module": ("needs_dependency", python("import no_such_module_here"), 1),
@@ -97,6 +102,8 @@ CASES = {
     "shows a wrong session": ("output_mismatch", "```console\n$ echo a\nb\n```\n", 2),
     "fails in a shell unseen": ("raises", "```bash\nfalse && true\necho done\n```\n", 1),
     "fails in a pipe": ("raises", "```bash\nfalse | cat\necho done\n```\n", 1),
+    "fails before it would install": ("raises", "```bash\nfalse\npip install x\n```\n", 1),
+    "would install in lines": ("needs_network", "```bash\npip install \\\n  x\nfalse\n```\n", 1),
     "leaves a shell early": ("raises", "```bash\necho a\nexit 0\nfalse\n```\n", 2),
     "calls what is not there": (
         "needs_dependency",

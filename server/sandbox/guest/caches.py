@@ -69,13 +69,13 @@ def share() -> bool:
     return bool(_read)
 
 
-def show_shared() -> None:
-    """The same as `seed` after `share`, without another copy."""
+def showing_shared() -> list[linux.Step]:
+    """The steps that do the same as `seed` after `share`, without another copy."""
     target = os.environ.get("MPLCONFIGDIR")
-    if target is not None:
-        os.mkdir(target)
-        for name in _read:
-            os.symlink(f"{SHARED}/{name}", f"{target}/{name}")
+    if target is None:
+        return []
+    links = [(f"{SHARED}/{name}", f"{target}/{name}") for name in _read]
+    return [(os.mkdir, (target,), ""), *((os.symlink, link, "") for link in links)]
 
 
 def _write_to(directory: str) -> None:

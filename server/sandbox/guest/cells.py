@@ -42,6 +42,7 @@ def prepare() -> Runner:
     sys.path.insert(0, "")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _renew_outputs()
+    _forget_the_shell()
     return Runner(module)
 
 
@@ -52,7 +53,7 @@ def serve(
 
     No list of them is kept where code that looks at the stack finds it.
     """
-    _forget_the_shell()
+    randomness.reseed()
     reader = wire.FrameReader()
     ourselves = os.getpid()
     while True:
@@ -75,7 +76,6 @@ def _forget_the_shell() -> None:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None:
         pyplot.switch_backend("agg")
-    randomness.reseed()
 
 
 def _renew_outputs() -> None:
@@ -124,7 +124,8 @@ class Runner:
         _remember_source(name, line, code)
         self._names.add(name)
         self._module.__dict__["__file__"] = name
-        os.environ.update(message["env"])
+        if message["env"]:
+            os.environ.update(message["env"])
         before = _usage()
         answer: dict[str, Any] = {"error": None, "value": None}
         try:

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import identity, linux, namespaces
 
@@ -158,14 +158,19 @@ def never_returning() -> Generator[None, None, None]:
     """Keeps an error in a forked child from unwinding into its parent's code."""
     try:
         yield
-    except SystemExit as leaving:
-        os._exit(leaving.code if isinstance(leaving.code, int) else 1)
     except BaseException as error:  # noqa: BLE001 - there is nobody above us in this process
-        with contextlib.suppress(BaseException):
-            os.write(2, f"could not start: {error!r}\n".encode())
-        os._exit(70)  # EX_SOFTWARE
+        leave(error)
     else:
         os._exit(0)
+
+
+def leave(error: BaseException) -> NoReturn:
+    """End a forked child that was ended by this error."""
+    if isinstance(error, SystemExit):
+        os._exit(error.code if isinstance(error.code, int) else 1)
+    with contextlib.suppress(BaseException):
+        os.write(2, f"could not start: {error!r}\n".encode())
+    os._exit(70)  # EX_SOFTWARE
 
 
 def now_in_ticks() -> int:

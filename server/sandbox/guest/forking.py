@@ -90,8 +90,12 @@ class _Forking:
             self._keeper.send(ANSWER.pack(NOT_FORKED, number, 0) + str(error).encode())
         else:
             if pid == 0:
-                with children.never_returning():
+                # Not a context manager, which would double what a fork copies until here.
+                try:
                     self._become(number, descriptors, announced=announced)
+                except BaseException as error:  # noqa: BLE001 - there is nobody above us in this process
+                    children.leave(error)
+                os._exit(0)
             self._running[linux.open_process(pid)] = pid
             self._keeper.send(ANSWER.pack(FORKED, number, pid))
         for descriptor in descriptors:

@@ -12,13 +12,14 @@ import fcntl
 import os
 import signal
 import struct
-import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# What is to be called, with what, and its name in an error if it gives -1: see `take`.
+Step = tuple[Callable[..., Any], tuple[Any, ...], str]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _locked_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock during the call
-if sys.platform == "linux":  # the host imports this module, too
-    _libc.prctl.argtypes = _locked_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-    _libc.mount.argtypes = (*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
 
 _CLONE_VM, _CLONE_FILES = 0x100, 0x400
 CLONE_NEWNS = 0x00020000
@@ -41,12 +42,15 @@ _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _AF_INET, _SOCK_DGRAM = 2, 2
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 0x1, 0x40
-_LOOPBACK_UP = struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING)
+_LOOPBACK_UP = struct.pack("16sh22x", b"lo", _IFF_UP | _IFF_RUNNING)  # a struct ifreq
 _FIONREAD = 0x541B
 _CLONE = 56 if os.uname().machine == "x86_64" else 220
 _PIDFD_SEND_SIGNAL, _PIDFD_OPEN = 424, 434
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 1
 
+# Looked up here once, or each fork would: that costs it as much as a dozen system calls.
+_close_range = getattr(_libc, "close_range", None)
+_socket, _ioctl = _locked_libc.socket, _locked_libc.ioctl
 _sleep = ctypes.cast(_libc.pause, ctypes.c_void_p)
 _stack = ctypes.create_string_buffer(1 << 16)
 _stack_top = (ctypes.addressof(_stack) + len(_stack)) & ~0xF
@@ -58,9 +62,21 @@ def _check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
+def take(steps: Iterable[Step]) -> None:
+    """Make calls that were prepared. What a fork of a process does this way touches, and so copies, little of its memory."""
+    for function, arguments, what in steps:
+        if function(*arguments) == -1:
+            _check(-1, what)
+
+
 def unshare(flags: int) -> None:
     """New namespaces for this process (and, for pids, its children)."""
-    _check(_libc.unshare(flags), "unshare")
+    take([unsharing(flags)])
+
+
+def unsharing(flags: int) -> Step:
+    """The same as a step."""
+    return _locked_libc.unshare, (flags,), "unshare"
 
 
 def fork_into(flags: int) -> int:
@@ -117,9 +133,20 @@ def set_namespace(descriptor: int, kind: int) -> None:
 
 def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str = "") -> None:
     """Mount `source` on `target`; `kind` may be None for a change of flags or a bind."""
+    take([mounting(source, target, kind, flags, options)])
+
+
+def mounting(source: str, target: str, kind: str | None, flags: int = 0, options: str = "") -> Step:
+    """The same as a step."""
     kind_ = kind.encode() if kind else None
-    if _libc.mount(source.encode(), target.encode(), kind_, flags, options.encode() or None) != 0:
-        _check(-1, f"mount {kind or source} on {target}")
+    arguments = (
+        source.encode(),
+        target.encode(),
+        kind_,
+        ctypes.c_ulong(flags),
+        options.encode() or None,
+    )
+    return _locked_libc.mount, arguments, f"mount {kind or source} on {target}"
 
 
 def make_read_only(path: str) -> None:
@@ -134,13 +161,23 @@ def make_read_only(path: str) -> None:
 
 def prctl(option: int, argument: int = 0, argument3: int = 0) -> None:
     """prctl with up to two arguments; pointers as integers."""
-    if _libc.prctl(option, argument, argument3, 0, 0) != 0:
-        _check(-1, f"prctl {option}")
+    take([controlling(option, argument, argument3)])
+
+
+def controlling(option: int, argument: int = 0, argument3: int = 0) -> Step:
+    """The same as a step."""
+    arguments = (option, *map(ctypes.c_ulong, (argument, argument3, 0, 0)))
+    return _locked_libc.prctl, arguments, f"prctl {option}"
 
 
 def set_dumpable(dumpable: bool) -> None:
     """Whether /proc/<pid> of this process belongs to its user and may be inspected."""
-    prctl(_PR_SET_DUMPABLE, 1 if dumpable else 0)
+    take([setting_dumpable(dumpable)])
+
+
+def setting_dumpable(dumpable: bool) -> Step:
+    """The same as a step."""
+    return controlling(_PR_SET_DUMPABLE, 1 if dumpable else 0)
 
 
 def set_no_new_privileges() -> None:
@@ -153,17 +190,25 @@ def adopt_orphans() -> None:
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def drop_capabilities(user: int | None = None) -> None:
-    """Empty the bounding, ambient, inheritable, permitted and effective sets; become `user` on the way."""
+def losing_rights(user: int | None = None) -> list[Step]:
+    """The steps that empty the bounding, ambient, inheritable, permitted and effective sets of capabilities, become
+    `user` on the way, and see to it that no exec of this process or its children ever raises its rights.
+    """
+    header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
+    return [
+        (_empty_bounding_set, (), ""),
+        *([(become_user, (user,), "")] if user is not None else []),
+        controlling(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL),
+        (_locked_libc.capset, (header, bytes(24)), "capset"),
+        controlling(_PR_SET_NO_NEW_PRIVS, 1),
+    ]
+
+
+def _empty_bounding_set() -> None:
     capability = 0
     drop = _locked_libc.prctl
-    while drop(_PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
+    while drop(_PR_CAPBSET_DROP, capability) == 0:
         capability += 1  # until past the last that this kernel knows
-    if user is not None:
-        become_user(user)
-    prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
-    header = struct.pack("II", _CAPABILITY_VERSION_3, 0)
-    _check(_libc.capset(header, bytes(24)), "capset")
 
 
 def become_user(user: int) -> None:
@@ -175,10 +220,10 @@ def become_user(user: int) -> None:
 
 def bring_loopback_up() -> None:
     """127.0.0.1 works in a new network namespace only after this."""
-    any_socket = _libc.socket(_AF_INET, _SOCK_DGRAM, 0)  # Python's class is ten times that
+    any_socket = _socket(_AF_INET, _SOCK_DGRAM, 0)  # Python's class is ten times that
     _check(min(any_socket, 0), "socket")
     try:
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, _LOOPBACK_UP)
+        _check(min(_ioctl(any_socket, _SIOCSIFFLAGS, _LOOPBACK_UP), 0), "loopback up")
     finally:
         os.close(any_socket)
 
@@ -190,10 +235,6 @@ def bytes_to_read(descriptor: int) -> int:
 
 def close_between(first: int, end: int = 1 << 31) -> None:
     """Close every descriptor from `first` up to, not including, `end`."""
-    if (
-        first < end
-        and getattr(_libc, "close_range", None)
-        and _libc.close_range(first, end - 1, 0) == 0
-    ):
+    if first >= end or (_close_range is not None and _close_range(first, end - 1, 0) == 0):
         return
     os.closerange(first, min(end, 4096))  # Linux before 5.9

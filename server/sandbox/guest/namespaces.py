@@ -13,6 +13,7 @@ import signal
 import sys
 
 from . import caches, identity, linux, seccomp
+from .linux import Step
 
 HOME = "/home/user"
 _WRITABLE = ("/tmp", "/dev/shm", HOME)
@@ -22,11 +23,11 @@ _QUIET = linux.MS_NOSUID | linux.MS_NODEV
 # They name keys of the user who runs the jail.
 _HIDDEN = ("/proc/keys", "/proc/key-users")
 # What a session takes of these is missing to that user everywhere else on the machine.
-_COUNTED_FOR_THE_USER = {
-    "max_user_namespaces": 0,
-    "max_inotify_instances": 4,  # of 128 by default
-    "max_inotify_watches": 4096,
-}
+_COUNTED_FOR_THE_USER = (
+    ("/proc/sys/user/max_user_namespaces", b"0"),
+    ("/proc/sys/user/max_inotify_instances", b"4"),  # of 128 by default
+    ("/proc/sys/user/max_inotify_watches", b"4096"),
+)
 _CHANGED_SIGNALS = (
     signal.SIGCHLD,
     signal.SIGHUP,
@@ -61,11 +62,10 @@ def furnish(limits: dict[str, int], user: int, group: int, *, in_jail: bool = Tr
     python = {} if in_jail else _open_python()
     if not in_jail:
         _seal()
-    _mount_writable(limits["disk_bytes"], user, group)
+    linux.take(_mounting_writable(limits["disk_bytes"], user, group))
     _show_again(python)
     caches.seed()
-    _hide(caches.SHARED)
-    _mount_own_system()
+    linux.take([*_hiding(caches.SHARED), *_mounting_own_system()])
     _bound_counts()
 
 
@@ -73,11 +73,21 @@ class ForPrograms:
     """What `furnish` does, in a process whose forks are programs: once for all of them, as far as that goes."""
 
     def __init__(self, limits: dict[str, int]) -> None:
-        self._disk_bytes = limits["disk_bytes"]
-        self._ids = os.getuid(), os.getgid()
+        ids = os.getuid(), os.getgid()
         linux.unshare(linux.CLONE_NEWNS)
         linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-        self._has_caches = caches.share()
+        shared = caches.share()
+        self._steps = [
+            linux.unsharing(NEW_AS_ROOT & ~linux.CLONE_NEWPID),
+            *_mounting_writable(limits["disk_bytes"], *ids),
+            *(caches.showing_shared() if shared else [(caches.seed, (), "")]),
+            *([] if shared else _hiding(caches.SHARED)),
+            *_mounting_own_system(),
+            linux.unsharing(linux.CLONE_NEWUSER),
+            *_mapping_ids(*ids),
+            linux.setting_dumpable(False),
+            (_bound_counts, (), ""),
+        ]
 
     def furnish(self) -> None:
         """As a fork in a pid namespace of its own: make the other namespaces, and furnish them.
@@ -85,34 +95,29 @@ class ForPrograms:
         All but the one of users belong to the namespace that this process comes from: no capability
         in its own could change anything about them. Raises OSError.
         """
-        linux.unshare(NEW_AS_ROOT & ~linux.CLONE_NEWPID)
-        _mount_writable(self._disk_bytes, *self._ids)
-        if self._has_caches:
-            caches.show_shared()
-        else:
-            caches.seed()
-            _hide(caches.SHARED)
-        _mount_own_system()
-        linux.unshare(linux.CLONE_NEWUSER)
-        map_ids(*self._ids)
-        linux.set_dumpable(False)
-        _bound_counts()
+        linux.take(self._steps)
 
 
 def _bound_counts() -> None:
-    for name, value in _COUNTED_FOR_THE_USER.items():
+    for path, value in _COUNTED_FOR_THE_USER:
         try:
-            _write(f"/proc/sys/user/{name}", b"%d" % value)
+            _write(path, value)
         except OSError:  # not every kernel has each
             continue
 
 
 def map_ids(user: int, group: int) -> None:
     """As a process of a new user namespace: stay who we are."""
-    linux.set_dumpable(True)  # else the map files are not ours
-    _write("/proc/self/setgroups", b"deny")
-    _write("/proc/self/uid_map", b"%d %d 1" % (user, user))
-    _write("/proc/self/gid_map", b"%d %d 1" % (group, group))
+    linux.take(_mapping_ids(user, group))
+
+
+def _mapping_ids(user: int, group: int) -> list[Step]:
+    return [
+        linux.setting_dumpable(True),  # else the map files are not ours
+        (_write, ("/proc/self/setgroups", b"deny"), ""),
+        (_write, ("/proc/self/uid_map", b"%d %d 1" % (user, user)), ""),
+        (_write, ("/proc/self/gid_map", b"%d %d 1" % (group, group)), ""),
+    ]
 
 
 def furnish_as_root(limits: dict[str, int], user: int) -> None:
@@ -124,9 +129,9 @@ def furnish_as_root(limits: dict[str, int], user: int) -> None:
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     python = _open_python()
     _seal()
-    _mount_writable(limits["disk_bytes"], user, user)
+    linux.take(_mounting_writable(limits["disk_bytes"], user, user))
     _show_again(python)
-    _mount_own_system()
+    linux.take(_mounting_own_system())
 
 
 def _seal() -> None:
@@ -135,7 +140,7 @@ def _seal() -> None:
     ):  # an older kernel; programs' users can write little of it anyhow
         linux.make_read_only("/")
     for directory in _SHARED:
-        _hide(directory)
+        linux.take(_hiding(directory))
 
 
 def _open_python() -> dict[str, int]:
@@ -161,35 +166,48 @@ def _show_again(folders: dict[str, int]) -> None:
         os.close(descriptor)
 
 
-def _hide(directory: str) -> None:
-    if os.path.isdir(directory):
-        linux.mount("tmpfs", directory, "tmpfs", _QUIET | linux.MS_RDONLY, "size=4k,mode=500")
+def _hiding(directory: str) -> list[Step]:
+    if not os.path.isdir(directory):
+        return []
+    flags = _QUIET | linux.MS_RDONLY
+    return [linux.mounting("tmpfs", directory, "tmpfs", flags, "size=4k,mode=500")]
 
 
-def _mount_own_system() -> None:
+def _mounting_own_system() -> list[Step]:
     """What shows processes, terminals and the network: this session's only."""
-    linux.mount("devpts", "/dev/pts", "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, _TERMINALS)
-    linux.mount("proc", "/proc", "proc", _QUIET | linux.MS_NOEXEC)
-    for name in _HIDDEN:
-        try:
-            linux.mount("/dev/null", name, None, linux.MS_BIND)
-        except FileNotFoundError:  # not every kernel has each
-            continue
-    linux.bring_loopback_up()
-    linux.set_dumpable(False)
-    os.chdir(HOME)
+    flags = linux.MS_NOSUID | linux.MS_NOEXEC
+    return [
+        linux.mounting("devpts", "/dev/pts", "devpts", flags, _TERMINALS),
+        linux.mounting("proc", "/proc", "proc", flags | linux.MS_NODEV),
+        *(
+            (_if_there_is, (linux.mounting("/dev/null", name, None, linux.MS_BIND),), "")
+            for name in _HIDDEN
+        ),
+        (linux.bring_loopback_up, (), ""),
+        linux.setting_dumpable(False),
+        (os.chdir, (HOME,), ""),
+    ]
 
 
-def _mount_writable(size: int, user: int, group: int) -> None:
+def _if_there_is(step: Step) -> None:
+    try:
+        linux.take((step,))
+    except FileNotFoundError:  # not every kernel has each
+        return
+
+
+def _mounting_writable(size: int, user: int, group: int) -> list[Step]:
     """One file system for all that may be written, so that its size bounds them together."""
-    linux.mount("tmpfs", HOME, "tmpfs", _QUIET, f"size={size},nr_inodes=100k,mode=700")
+    options = f"size={size},nr_inodes=100k,mode=700"
+    steps = [linux.mounting("tmpfs", HOME, "tmpfs", _QUIET, options)]
     for number, directory in enumerate(_WRITABLE):
         part = f"{HOME}/{number}"
-        os.mkdir(part, 0o700)
+        steps.append((os.mkdir, (part, 0o700), ""))
         if user != os.geteuid():
-            os.chown(part, user, group)
+            steps.append((os.chown, (part, user, group), ""))
         # The home directory last: it covers the others' real places.
-        linux.mount(part, directory, None, linux.MS_BIND)
+        steps.append(linux.mounting(part, directory, None, linux.MS_BIND))
+    return steps
 
 
 class StepDown:
@@ -203,8 +221,7 @@ class StepDown:
         self, limits: dict[str, int], instructions: bytes, *, address_space: bool = True
     ) -> None:
         memory = limits["memory_bytes"]
-        self._filter = seccomp.Filter(instructions)
-        self._limits = [
+        limited = [
             # Linux counts processes for each user namespace since 5.14, so this is the session's own number; set
             # before the namespace was made, it would have bounded all sessions of the jail together.
             _limit(resource.RLIMIT_NPROC, limits["processes"]),
@@ -218,18 +235,19 @@ class StepDown:
             _limit(resource.RLIMIT_MEMLOCK, _MOST_BYTES_LOCKED),
             _limit(linux.RLIMIT_MSGQUEUE, _MOST_BYTES_OF_MESSAGES),
         ]
+        self._steps = [
+            (os.setsid, (), ""),
+            *linux.losing_rights(identity.user),
+            *((resource.setrlimit, limit, "") for limit in limited),
+            (seccomp.Filter(instructions).install, (), ""),
+            linux.setting_dumpable(True),
+            # When memory runs out, user code goes first.
+            (_write, ("/proc/self/oom_score_adj", b"1000"), ""),
+        ]
 
     def take(self) -> None:
         """In the child, right before user code."""
-        os.setsid()
-        linux.drop_capabilities(identity.user)
-        linux.set_no_new_privileges()
-        for kind, value in self._limits:
-            resource.setrlimit(kind, value)
-        self._filter.install()
-        linux.set_dumpable(True)
-        # When memory runs out, user code goes first.
-        _write("/proc/self/oom_score_adj", b"1000")
+        linux.take(self._steps)
 
 
 def forget_signals() -> None:

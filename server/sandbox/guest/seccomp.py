@@ -219,11 +219,12 @@ class Filter:
     def __init__(self, instructions: bytes) -> None:
         self._buffer = ctypes.create_string_buffer(instructions, len(instructions))
         self._program = _Program(len(instructions) // 8, ctypes.addressof(self._buffer))
-        self._address = ctypes.addressof(self._program)
+        address = ctypes.addressof(self._program)
+        self._step = linux.controlling(_PR_SET_SECCOMP, _FILTER_MODE, address)
 
     def install(self) -> None:
         """Put this process and all it starts under the filter, for good. Needs no_new_privs."""
-        linux.prctl(_PR_SET_SECCOMP, _FILTER_MODE, self._address)
+        linux.take((self._step,))
 
 
 def install(instructions: bytes) -> None:

@@ -17,7 +17,8 @@ MAX_FRAME = 64 * 1024**2
 # More than this at once is memory that the C library gets from the system and gives back on each call.
 READ_SIZE = 1 << 16
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"))  # `dumps` would make one for each frame
+# `dumps` would make one for each frame; `loads` would look for white space around it.
+_ENCODER, _DECODER = json.JSONEncoder(separators=(",", ":")), json.JSONDecoder()
 
 
 class WireError(Exception):
@@ -61,9 +62,10 @@ class FrameReader:
 
 def _parse(text: bytearray) -> Message:
     try:
-        message = json.loads(text.decode())
+        said = text.decode()
+        message, end = _DECODER.raw_decode(said)
     except (ValueError, RecursionError) as error:
         raise WireError("not JSON") from error
-    if not isinstance(message, dict):
+    if not isinstance(message, dict) or end != len(said):
         raise WireError("not an object")
     return cast("Message", message)

@@ -25,6 +25,9 @@ from ..settings import Settings
 from .line import write
 from .report import page_of
 
+# They are judged without a sandbox, so one that passes says nothing of the sandboxes.
+_ONLY_READ = frozenset({"json", "toml"})
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -100,16 +103,21 @@ async def validate(settings: Settings, wanted: Wanted) -> Verdict:
 
 
 def told(report: SnippetsReport, compared: baseline.Compared, *, on_errored: str) -> Verdict:
-    """The verdict on what counts: not known failures, and errors of sandboxes only if they are to."""
+    """The verdict on what counts: not known failures, and errors of sandboxes only if they are to. A page that
+    could not be read is none of these.
+    """
     counting: list[Verdict] = []
+    has_run = False
     for file in report.files:
         if not file.results:
             counting.append(file.verdict)
         for result in file.results:
             if (file.file, result.snippet_index) not in compared.known:
                 counting.append(result.verdict)
+                has_run |= result.verdict == "passed" and result.language not in _ONLY_READ
     verdict = verdict_of(counting)
-    if verdict == "errored" and on_errored == "pass" and "passed" in counting:
+    unread = any(file.verdict == "errored" and not file.results for file in report.files)
+    if verdict == "errored" and on_errored == "pass" and has_run and not unread:
         verdict = "passed"
     return "failed" if compared.stale and verdict in {"passed", "skipped"} else verdict
 

@@ -4,7 +4,8 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,7 +91,10 @@ def documents(request: SnippetsRequest, roots: Sequence[Path]) -> Iterator[Docum
         return iter([_items(request.snippets)])
     files = _files(request.paths, [root.resolve() for root in roots])
     _check_size(sum(map(_size, files)), "paths name files of")
-    return (_read(path, roots) for path in files)
+    shown = Counter(display(str(path), roots) for path in files)
+    # Whatever is known by its name (a baseline's failures) must not be taken for another's.
+    unclear = {name for name, count in shown.items() if count > 1}
+    return (_read(path, roots, unclear) for path in files)
 
 
 def _check_size(size: int, what: str) -> None:
@@ -162,8 +166,9 @@ def _up(shown: Expected | None) -> Expected | None:
     return shown and replace(shown, line=shown.line - 1, end_line=shown.end_line - 1)
 
 
-def _read(path: Path, roots: Sequence[Path]) -> Document:
+def _read(path: Path, roots: Sequence[Path], unclear: Collection[str]) -> Document:
     name = display(str(path), roots)
+    name = str(path) if name in unclear else name
     empty = Page(str(path))
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

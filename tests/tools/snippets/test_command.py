@@ -82,6 +82,16 @@ def test_what_errored_counts_unless_it_is_not_to(
     assert told(found, Compared(), on_errored=on_errored) == verdict
 
 
+def test_what_no_sandbox_saw_does_not_stand_in_for_one_that_failed() -> None:
+    """JSON that is well-formed says nothing of code that did not run, and a page that cannot be read of no sandbox."""
+    read = result(0, "works").model_copy(update={"language": "json"})
+    unread = file_report("b.md", [], []).model_copy(update={"verdict": "errored"})
+    ran = file_report("a.md", [result(0, "works")], [])
+
+    assert told(report(a=[read, result(1, "infra")]), Compared(), on_errored="pass") == "errored"
+    assert told(run_report([ran, unread]), Compared(), on_errored="pass") == "errored"
+
+
 def test_known_failures_do_not_count_wherever_they_have_moved() -> None:
     """As long as their text is the same; a new one counts."""
     before = report(a=[result(0, "raises", snippet="1 / 0"), result(1, "works")])

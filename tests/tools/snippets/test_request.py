@@ -38,6 +38,20 @@ def test_a_file_that_is_too_large_is_said_of_that_file(tmp_path: Path) -> None:
     assert (other.unreadable, len(other.page.snippets)) == ("", 1)
 
 
+def test_no_two_documents_have_one_name(tmp_path: Path) -> None:
+    """A failure that is known of the one would be forgiven the other."""
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "README.md").write_text("")
+    (folders[1] / "page.md").write_text("")
+
+    paths = tuple(map(str, folders))
+    names = [one.name for one in documents(SnippetsRequest(paths=paths), folders)]
+
+    assert names == [str(folders[0] / "README.md"), str(folders[1] / "README.md"), "page.md"]
+
+
 def test_a_file_that_proofbox_fails_at_costs_no_other_its_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

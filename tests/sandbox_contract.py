@@ -1,6 +1,7 @@
 """What every backend must do: one suite, run unchanged on each (`tests/server/test_contract.py`).
 
-A test takes the fixture `sandbox` (fresh, of the backend under test), `backend` or `expected`, which
+A test takes the fixture `sandbox` (fresh, of the backend under test), `backend`, `unused` (one that has
+opened nothing yet) or `expected`, which
 holds the few points where the port's docstrings leave a backend a choice.
 """
 
@@ -1076,17 +1077,15 @@ async def test_an_error_of_the_listener_is_its_own(sandbox: Sandbox) -> None:
     await assert_works(sandbox)
 
 
-async def test_a_backend_says_what_holds_each_limit(
-    backend: Backend,
-    create: Callable[[SandboxRequest], Awaitable[Sandbox]],
-) -> None:
+async def test_a_backend_says_what_holds_each_limit(unused: Backend) -> None:
     """Of open sandboxes; of none it says nothing."""
-    before = backend.limits_held()
+    before = unused.limits_held()
 
-    sandbox = await create(SandboxRequest(owner="limits"))
-    held = backend.limits_held()
+    sandbox = await unused.create(SandboxRequest(owner="limits"))
+    held = unused.limits_held()
 
     assert before == {}
     assert set(held) == {field.name for field in fields(Limits)}
     assert all(held.values())
     await assert_works(sandbox)
+    await sandbox.close()

@@ -21,32 +21,53 @@ def backend_name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(scope="session")
-def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the local backend keeps environments during this run."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def expected(backend_name: str) -> Expected:
     """The choices of the backend under test."""
     return EXPECTED[backend_name]
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for all, so that those on this machine share a jail."""
+    return "asyncio"
+
+
+def local(cache: Path) -> Backend:
+    """One on this machine."""
+    from proofbox.server.sandbox.local.backend import LocalBackend
+
+    return LocalBackend(cache_dir=cache)
+
+
+@pytest.fixture(scope="module")
+async def jails(local_cache: Path) -> AsyncGenerator[Backend]:
+    """The local backend, which one test leaves to the next as one call does in a server."""
+    backend = local(local_cache)
+    yield backend
+    await backend.close()
+
+
 @pytest.fixture
-async def backend(backend_name: str, request: pytest.FixtureRequest) -> AsyncGenerator[Backend]:
-    """The backend under test; closed and without leaks afterwards."""
-    if backend_name == "e2b":
+async def unused(
+    backend_name: str, local_cache: Path, request: pytest.FixtureRequest
+) -> AsyncGenerator[Backend]:
+    """A backend that has opened nothing yet; closed and without leaks afterwards."""
+    if backend_name == "local":
+        backend = local(local_cache)
+    else:
         from proofbox.server.sandbox.e2b import E2BBackend
 
         request.getfixturevalue("standin")
-        backend: Backend = E2BBackend(api_key=API_KEY, create_rate=100)
-    else:
-        from proofbox.server.sandbox.local.backend import LocalBackend
-
-        backend = LocalBackend(cache_dir=request.getfixturevalue("cache_dir"))
+        backend = E2BBackend(api_key=API_KEY, create_rate=100)
     yield backend
     await backend.close()
+
+
+@pytest.fixture
+def backend(backend_name: str, unused: Backend, jails: Backend) -> Backend:
+    """The backend under test."""
+    return jails if backend_name == "local" else unused
 
 
 @pytest.fixture

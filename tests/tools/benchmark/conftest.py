@@ -11,9 +11,15 @@ from proofbox.server.sandbox import ProgramRunner, SandboxRequest
 from proofbox.server.sandbox.local.backend import LocalBackend
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for the tests of a module, so that they share a jail."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 async def open_sandbox(local_cache: Path) -> AsyncGenerator[OpenSandbox]:
-    """Opens jails; none outlives the test."""
+    """Opens sandboxes, each a session of its own; none outlives its use."""
     backend = LocalBackend(cache_dir=local_cache)
 
     @asynccontextmanager

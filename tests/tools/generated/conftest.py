@@ -11,7 +11,13 @@ from proofbox.server.settings import Settings
 from proofbox.tools._context import App
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for the tests of a module, so that they share a jail."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
 async def jailed(local_cache: Path) -> AsyncGenerator[App]:
     """An App whose sandboxes are jails on this machine."""
     backend = LocalBackend(cache_dir=local_cache)

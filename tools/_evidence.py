@@ -1,8 +1,6 @@
 """From what a sandbox says about a run to the report of it, with what must be kept kept."""
 
-import ast
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from ..server.sandbox import Captured, CodeError, Execution, Result, Stream
 from . import _text
 from ._artifacts import Shelf
+from ._leaving import has_left, is_at_its_end, sentence
 from ._made import LISTED
 from ._report import ArtifactReport, CutReport, ErrorReport, Report
 from ._verdict import Verdict
@@ -129,26 +128,11 @@ def gather_lost(heard: Mapping[Stream, str], reason: str) -> Evidence:
 def _verdict(execution: Execution, code: str) -> tuple[Verdict, str]:
     if execution.outcome == "completed":
         return "passed", ""
-    if _left_at_its_end(execution.error, code):
-        return "passed", "The code ended by calling sys.exit with success."
+    error = execution.error
+    if error is not None and has_left(error):
+        at_end = is_at_its_end(error, code)
+        return "passed" if at_end else "failed", sentence(error, at_end=at_end)
     return "failed", execution.reason or execution.outcome.replace("_", " ")
-
-
-def _left_at_its_end(error: CodeError | None, code: str) -> bool:
-    """Whether Python code left by `sys.exit(0)` in its last statement, as many a script does.
-
-    Anywhere else the same call means that what follows did not run.
-    """
-    if error is None or error.name != "SystemExit" or error.value not in {"", "0", "None"}:
-        return False
-    # As Python or as IPython tells of a frame that is in no function.
-    outermost = re.search(r"line (\d+)(?:, in <module>)?$", error.traceback, re.MULTILINE)
-    line = int(outermost[1]) if outermost else error.line
-    try:
-        last = ast.parse(code).body[-1]
-    except (SyntaxError, ValueError, IndexError):
-        return False
-    return line is not None and last.lineno <= line <= (last.end_lineno or last.lineno)
 
 
 def _texts(gathering: _Gathering, results: tuple[Result, ...]) -> tuple[str | None, list[str]]:

@@ -210,17 +210,39 @@ EXITS_IN_MAIN = "import sys\ndef main():\n    sys.exit(0)\nif __name__ == '__mai
         pytest.param("import sys\nsys.exit(0)\nassert False", "0", 2, "failed", id="too-early"),
         pytest.param("%magic\nsys.exit(0)", "0", 2, "failed", id="cannot-be-told"),
         pytest.param("import sys\nsys.exit(0)", "0", None, "failed", id="line-unknown"),
+        pytest.param("import sys; sys.exit(0)", "0", 1, "passed", id="last-of-a-line"),
+        pytest.param("import sys; sys.exit(0); assert f()", "0", 1, "failed", id="within-a-line"),
+        pytest.param("main(); assert f()", "0", 1, "failed", id="which-of-a-line"),
+        pytest.param("if ok:\n    sys.exit(0)", "0", 2, "passed", id="last-of-a-block"),
+        pytest.param("if ok:\n    sys.exit(0)\n    f()", "0", 2, "failed", id="within-a-block"),
+        pytest.param("if ok: f(); exit()", "", 1, "passed", id="last-of-a-block-of-a-line"),
+        pytest.param("if f(): assert g()", "0", 1, "failed", id="head-of-a-line"),
+        pytest.param("if f():\n    g()", "0", 1, "failed", id="head-of-a-block"),
+        pytest.param("if __name__ == '__main__': f()", "0", 1, "passed", id="main-of-a-line"),
+        pytest.param("for x in y:\n    raise SystemExit", "", 2, "passed", id="loop"),
+        pytest.param("for x in y:\n    f()\nelse:\n    g()", "", 2, "failed", id="else-of-a-loop"),
+        pytest.param("try:\n    f()\nelse:\n    g()", "0", 2, "failed", id="else-of-a-try"),
+        pytest.param("if x:\n    f()\nelse:\n    g()", "0", 2, "passed", id="not-its-else"),
+        pytest.param("try:\n    f()\nexcept E:\n    g()", "0", 4, "passed", id="handler"),
+        pytest.param("match x:\n    case 1:\n        f()", "0", 3, "passed", id="case"),
+        pytest.param("@f()\ndef g():\n    h()", "0", 1, "failed", id="decorator"),
     ],
 )
 async def test_leaving_by_sys_exit_passes_only_with_success_in_the_last_statement(
     code: str, value: str, line: int | None, verdict: str
 ) -> None:
-    """Many scripts end so; anywhere else the rest did not run."""
+    """Many scripts end so; anywhere else the rest did not run. It is said in either case, with the line."""
     error = CodeError("SystemExit", value, line)
     answer = await execute_played(Execution("exited", reason="It left.", error=error), code)
 
+    where = f" at line {line}" if line else ""
+    said = {
+        "passed": ", in its last statement or called by it: nothing after that call was run.",
+        "failed": " before its end: what stands after that call was not run.",
+    }
+    success = f"The code ended itself by sys.exit({value}){where}{said[verdict]}"
     assert answer.report.verdict == verdict
-    assert answer.report.reason
+    assert answer.report.reason == (success if value in {"", "0"} else "It left.")
     assert (answer.report.error is None) is (verdict == "passed")
 
 

@@ -45,9 +45,15 @@ function run(request) {
   current = { token: request.token, saved }
   session.eval(request.code + '\n', session.context, 'cell.js', (error, value) => {
     if (error instanceof repl.Recoverable) error = error.err
+    const tell = (reply) => { if (current && current.token === request.token) answer(reply) }
+    const done = () => {
+      if (value === undefined) tell({})
+      else tell({ text: util.inspect(value, { depth: 4, maxArrayLength: 200 }) })
+    }
     if (error) answer({ error: describe(error) })
-    else if (value === undefined) answer({})
-    else answer({ text: util.inspect(value, { depth: 4, maxArrayLength: 200 }) })
+    // `main()` at the end is what the code does. Of other promises the rejection is told a turn later.
+    else if (util.types.isPromise(value)) value.then(done, (error) => tell({ error: describe(error) }))
+    else setImmediate(done)
   })
 }
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from ...server import programs
 from ...server.programs import OpenSandbox
 from ...server.sandbox import Cell, Program, ProgramResult
+from .compiling import Compiled
 from .events import Probe, ProbeKind, TestRun
 from .project import ROOT, Project
 from .story import read
@@ -48,6 +49,7 @@ class Plan:
         modules: more guest modules, their sources by name; `guests` may name them too.
         seconds: for the whole run; `test_seconds`: for one phase of one test.
         probes: whether tests of our own must fail among them. Not where tests fail by intention.
+        compiled: test files that need not be compiled once more.
     """
 
     ids: tuple[str, ...] | None = None
@@ -63,6 +65,7 @@ class Plan:
     seconds: float = 300.0
     test_seconds: float = 30.0
     probes: bool = True
+    compiled: Compiled = field(default_factory=Compiled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +169,7 @@ class _Prepared:
             "order": plan.order,
             "seed": plan.seed,
             "probes": [asdict(probe) for probe in self._probes],
-            "guests": plan.guests,
+            "guests": _guests(project, plan),
             "watched": [f"{ROOT}/{path}" for path in _most_watched(project)],
         }
         return {
@@ -209,12 +212,23 @@ class _Prepared:
         return json.loads(zlib.decompress(base64.b64decode(packed)))
 
 
+def _guests(project: Project, plan: Plan) -> Mapping[str, Mapping[str, Any]]:
+    known = plan.compiled.options(project, _files(project, plan))
+    # Rewritten otherwise where every assertion is counted.
+    return (
+        {**plan.guests, "compiled": known} if known and not plan.count_assertions else plan.guests
+    )
+
+
+def _files(project: Project, plan: Plan) -> tuple[str, ...]:
+    if plan.ids is None:
+        return project.tests
+    named = {name.partition("::")[0] for name in plan.ids}
+    return tuple(path for path in project.tests if path in named) or project.tests
+
+
 def arguments(project: Project, plan: Plan) -> list[str]:
     """What pytest is started with."""
-    files = project.tests
-    if plan.ids is not None:
-        named = {name.partition("::")[0] for name in plan.ids}
-        files = tuple(path for path in files if path in named) or files
     blocked = [word for name in _BLOCKED for word in ("-p", f"no:{name}")]
     config = ["-c", project.config] if project.config else ["-c", "/dev/null"]
     counting = str(plan.count_assertions).lower()
@@ -225,7 +239,7 @@ def arguments(project: Project, plan: Plan) -> list[str]:
         *("-o", "addopts=", "-o", f"enable_assertion_pass_hook={counting}"),
         *("--tb=native", "--color=no", "-q", "--maxfail=0", "--continue-on-collection-errors"),
         *project.arguments,
-        *files,
+        *_files(project, plan),
     ]
 
 

@@ -1,6 +1,8 @@
 """Pull requests that are run on both sides, in a jail: what becomes of each test, and what is told of it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
@@ -9,6 +11,7 @@ from pr_pulls import Files, pull_of
 
 from proofbox.server.app import open_app
 from proofbox.server.programs import OpenSandbox
+from proofbox.server.sandbox import Program, ProgramResult, ProgramRunner
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
 from proofbox.tools.check_pr.beyond.beyond import ChangedLines
@@ -36,7 +39,10 @@ def anyio_backend() -> str:
 async def opened(local_cache: Path) -> AsyncGenerator[OpenSandbox]:
     """A jail for all tests of this module."""
     backend = LocalBackend(cache_dir=local_cache)
-    async with open_app(Settings(), backend=backend) as app, sandboxes(app, "local", ()) as opened:
+    async with (
+        open_app(Settings(), backend=backend, warm=False) as app,
+        sandboxes(app, "local", ()) as opened,
+    ):
         yield opened
 
 
@@ -517,6 +523,54 @@ async def test_a_test_that_depends_on_others_is_no_regression(check: Compare) ->
     evidence = await check(base, {"tests/test_a.py": new})
 
     assert kinds(evidence)["test_b.py::test_state"] == "flaky"
+
+
+async def test_large_test_files_are_compiled_once_and_come_out_alike(opened: OpenSandbox) -> None:
+    """Head's and base's, which differ; what failed is said as pytest says it."""
+    much = "# a line\n" * 12_000
+    before = {
+        "shop.py": "x = 1\n",
+        "test_shop.py": f"{much}import shop\ndef test_x():\n    assert shop.x == 1\n",
+    }
+    after = {
+        "shop.py": "x = 2\n",
+        "test_shop.py": f"{before['test_shop.py']}def test_y():\n    assert shop.x == 2\n",
+    }
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def watched() -> AsyncGenerator[ProgramRunner]:
+        async with opened() as sandbox:
+            yield Watched(sandbox, seen)
+
+    pull = pull_of(before, after)
+    sides = [Side(tree, Environment(), watched) for tree in (pull.base, pull.head)]
+    evidence = await compare(pull, sides[0], sides[1], PrRequest("r", reruns=1))
+
+    assert kinds(evidence) == {
+        "test_shop.py::test_x": "pass_to_fail",
+        "test_shop.py::test_y": "fail_to_pass_strong",
+    }
+    [broken] = evidence.of("pass_to_fail")
+    assert broken.raised is not None
+    assert "assert 2 == 1" in broken.raised.message
+    assert not evidence.problems
+    assert [said for said in seen if said.startswith("compile")] == ["compile"] * 2
+    assert [said for said in seen if said.startswith("ran")] == ["ran compiled"] * 7
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Notes what is run in a sandbox."""
+
+    sandbox: ProgramRunner
+    seen: list[str]
+
+    async def run_program(self, program: Program) -> ProgramResult:
+        code = program.cells[0].code
+        ran = "ran compiled" if '"compiled": {"files"' in code else "ran"
+        self.seen.append("compile" if program.id == "compile" else ran)
+        return await self.sandbox.run_program(program)
 
 
 async def test_changed_lines_are_measured_and_their_mutants_tried(opened: OpenSandbox) -> None:

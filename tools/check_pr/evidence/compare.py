@@ -23,6 +23,7 @@ from ..pull.pull import Pull
 from ..request import PrRequest
 from .beside import Beside
 from .chance import by_chance, times_by_chance
+from .compiled import with_compiled
 from .deciding import deciding, may_vary, sides
 from .evidence import Evidence, Suspect, TestEvidence
 from .ground import Ground, ground_of, narrowed
@@ -53,6 +54,7 @@ async def compare(
     began = time.monotonic()
     ground = await anyio.to_thread.run_sync(ground_of, pull, base, head, request)
     async with Kept(base.open_sandbox) as at_base, Kept(head.open_sandbox) as at_head:
+        ground = await with_compiled(ground, base, head, at_base.open, at_head.open)
         turns = anyio.CapacityLimiter(_AT_ONCE)
         comparison = _Comparison(
             ground, in_turn(at_base.open, turns), in_turn(at_head.open, turns), tell

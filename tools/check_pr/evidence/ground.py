@@ -1,8 +1,9 @@
 """What a comparison stands on: both sides as they are, the trees to run, the tests that were chosen."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from ...run_generated_tests.compiling import Compiled
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import Plan
 from ..beyond import behaviour
@@ -19,7 +20,7 @@ _MOST_WATCHED = 60
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Everything that is known before anything runs. `moved` has the new place of moved files by the old;
-    `sheets` has test files in their pieces.
+    `sheets` has test files in their pieces, `compiled` those of both sides as they are sent.
     """
 
     pull: Pull
@@ -30,6 +31,7 @@ class Ground:
     selection: Selection
     moved: Mapping[str, str]
     sheets: Sheets
+    compiled: Compiled = field(default_factory=Compiled)
 
     def at_head(self, name: str) -> str:
         """The id at head of a test of base."""
@@ -58,6 +60,7 @@ class Ground:
             test_seconds=self.request.test_seconds,
             guests={"origin": {"names": self.watched(project)}, **behaviour.GUESTS},
             modules=behaviour.modules(),
+            compiled=self.compiled,
         )
 
     def watched(self, project: Project) -> list[str]:

@@ -21,5 +21,5 @@ def anyio_backend() -> str:
 async def jailed(local_cache: Path) -> AsyncGenerator[App]:
     """An App whose sandboxes are jails on this machine."""
     backend = LocalBackend(cache_dir=local_cache)
-    async with open_app(Settings(), backend=backend) as app:
+    async with open_app(Settings(), backend=backend, warm=False) as app:
         yield app

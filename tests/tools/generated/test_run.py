@@ -144,7 +144,7 @@ async def test_secrets_of_a_project_are_not_in_the_sandbox(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     backend = LocalBackend(cache_dir=local_cache)
-    async with open_app(Settings(), backend=backend, roots=(tmp_path,)) as app:
+    async with open_app(Settings(), backend=backend, roots=(tmp_path,), warm=False) as app:
         request = TestsRequest(project=".", repeat=1, mutation="off")
         report = await run(app, "local", request)
 

@@ -35,7 +35,7 @@ async def app(
     """An App whose sandboxes are jails on this machine, and the folder that it may read."""
     folder = tmp_path_factory.mktemp("repositories")
     settings = Settings(roots=(folder,))
-    async with open_app(settings, backend=LocalBackend(cache_dir=local_cache)) as app:
+    async with open_app(settings, backend=LocalBackend(cache_dir=local_cache), warm=False) as app:
         yield app, folder
 
 

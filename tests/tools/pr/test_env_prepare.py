@@ -61,7 +61,7 @@ async def app(
     """Real sandboxes, and an index with what is in the house."""
     monkeypatch.setenv("UV_DEFAULT_INDEX", house.empty_index)
     monkeypatch.setenv("UV_FIND_LINKS", str(house.directory))
-    async with open_app(Settings(), backend=LocalBackend(cache_dir=cache)) as opened:
+    async with open_app(Settings(), backend=LocalBackend(cache_dir=cache), warm=False) as opened:
         yield opened
 
 

@@ -46,7 +46,7 @@ async def test_what_is_broken_is_caught_at_its_line(local_cache: Path) -> None:
         assert WORKING[name].count(old) == 1, old
         items.append(Item(f"{number}", WORKING[name].replace(old, new)))
     request = SnippetsRequest(snippets=tuple(items), mode="isolated")
-    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+    async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         with anyio.fail_after(120):
             report = await run(app, "local", request)
 

@@ -45,7 +45,7 @@ async def test_every_example_of_click_is_called_what_it_is(local_cache: Path, cl
     request = SnippetsRequest(
         paths=("docs",), packages=(CLICK,), env={"EDITOR": "cat"}, timeout_seconds=90
     )
-    async with open_app(settings, roots=(click,)) as app:
+    async with open_app(settings, roots=(click,), warm=False) as app:
         with anyio.fail_after(400):
             report = await run(app, "local", request)
 

@@ -62,7 +62,7 @@ async def test_blocks_run_or_are_said_not_to(local_cache: Path) -> None:
     shown = PAGE.format("console.log([1, 2].map(x => x * 2));") + "\n```output\n{}\n```\n"
     text = shown.format("[ 2, 4 ]") + shown.format("[ 2, 5 ]")
     text += PAGE.format("import fs from 'node:fs';\nawait 1;\nfs.nope();")
-    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+    async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         with anyio.fail_after(60):
             report = await run(app, "local", SnippetsRequest(text=text))
 

@@ -38,7 +38,7 @@ WRONG = {
 @pytest.fixture
 async def app(local_cache: Path) -> AsyncGenerator[App]:
     """An App over the local backend."""
-    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+    async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         yield app
 
 

@@ -1,6 +1,7 @@
 """Every kind of snippet over the real local backend, with its verdict and its line."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -18,12 +19,24 @@ from proofbox.tools.validate_snippets.run import run
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-async def app(local_cache: Path, tmp_path: Path) -> AsyncGenerator[App]:
-    """An App over the local backend; paths may name the temporary folder."""
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for all, so that they share a jail."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def jailed(local_cache: Path) -> AsyncGenerator[App]:
+    """An App over the local backend."""
     settings = Settings(backend="local", cache_dir=local_cache)
-    async with open_app(settings, roots=(tmp_path,)) as app:
+    async with open_app(settings, warm=False) as app:
         yield app
+
+
+@pytest.fixture
+def app(jailed: App, tmp_path: Path) -> App:
+    """The same; paths may name the temporary folder."""
+    return replace(jailed, roots=(tmp_path,))
 
 
 def python(code: str, before: str = "") -> str:
@@ -273,7 +286,7 @@ async def test_files_without_snippets_are_named_together(app: App, tmp_path: Pat
 
 async def test_a_server_without_roots_reads_no_file(local_cache: Path) -> None:
     """And says what to do."""
-    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+    async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         with pytest.raises(InvalidInput, match="PROOFBOX_ROOTS"):
             await run(app, "local", SnippetsRequest(paths=("README.md",)))
 
@@ -330,7 +343,7 @@ async def test_shell_blocks_cannot_touch_this_machine(
 async def test_the_documents_of_this_repository_hold(local_cache: Path) -> None:
     """Nothing in them is broken, and something was checked."""
     settings = Settings(backend="local", cache_dir=local_cache)
-    async with open_app(settings, roots=(ROOT,)) as app:
+    async with open_app(settings, roots=(ROOT,), warm=False) as app:
         with anyio.fail_after(240):
             names = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs")
             request = SnippetsRequest(paths=(*names, "examples/README.md"))

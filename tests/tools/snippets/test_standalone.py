@@ -86,7 +86,7 @@ BAD = {
 @pytest.fixture
 async def app(local_cache: Path) -> AsyncGenerator[App]:
     """An App over the local backend."""
-    async with open_app(Settings(backend="local", cache_dir=local_cache)) as app:
+    async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         yield app
 
 
@@ -129,7 +129,7 @@ async def test_every_form_runs_to_its_output_in_a_fresh_sandbox(
     )
     assert all(found[n].no_standalone for n, (_, _, output) in ITEMS.items() if output is None)
     settings = Settings(backend="local", cache_dir=local_cache)
-    async with open_app(settings) as fresh:
+    async with open_app(settings, warm=False) as fresh:
         for result in file.results:
             form = result.standalone
             if form is None or form.language not in forms.RUNNABLE:

@@ -27,7 +27,7 @@ from pathlib import Path
 import anyio
 from uv import find_uv_bin
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
 from proofbox.tools.check_pr.request import PrRequest

@@ -20,9 +20,9 @@ import platformdirs
 from breaking import WAYS, Broken, broken
 from snippets_pydantic import request
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.validate_snippets.report import SnippetReport, SnippetsReport
 from proofbox.tools.validate_snippets.request import Item
 from proofbox.tools.validate_snippets.run import run

@@ -18,7 +18,7 @@ import anyio
 import platformdirs
 from uv import find_uv_bin
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
 from proofbox.tools.validate_snippets.report import SnippetsReport
 from proofbox.tools.validate_snippets.request import SnippetsRequest

@@ -19,7 +19,7 @@ from pathlib import Path
 import anyio
 import platformdirs
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
 from proofbox.tools.validate_snippets.report import SnippetReport, SnippetsReport
 from proofbox.tools.validate_snippets.request import SnippetsRequest

@@ -22,10 +22,10 @@ import platformdirs
 from snippets_pydantic import PACKAGES, request
 from uv import find_uv_bin
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local import host
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.validate_snippets.extract import extract_file
 from proofbox.tools.validate_snippets.request import SnippetsRequest
 from proofbox.tools.validate_snippets.run import run

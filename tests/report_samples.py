@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 from review_samples import full, hostile, pull
 
-from proofbox.tools._report import ArtifactReport, CutReport, ErrorReport, Report
 from proofbox.tools.benchmark_model.report import BenchReport
 from proofbox.tools.benchmark_model.reporting import model_report, pair_report, sample_report
 from proofbox.tools.benchmark_model.results import Result, Verdict
@@ -16,6 +15,7 @@ from proofbox.tools.benchmark_model.summary import summarise
 from proofbox.tools.benchmark_model.task import Task
 from proofbox.tools.check_pr.review.report import PrReport
 from proofbox.tools.check_pr.review.reporting import report_of
+from proofbox.tools.execute_code.report import ArtifactReport, CutReport, ErrorReport, Report
 from proofbox.tools.run_generated_tests.report import (
     AttemptReport,
     FileCoverageReport,

@@ -7,7 +7,8 @@ import anyio
 import pytest
 from fakes import FakeBackend, settle
 
-from proofbox.server.app import TOOLS, open_app, session_settings
+from proofbox.server.app import TOOLS
+from proofbox.server.assembly import open_app, session_settings
 from proofbox.server.jobs import Progress, Report
 from proofbox.server.settings import Settings
 from proofbox.tools.get_job import WORKFLOWS

@@ -16,14 +16,12 @@ SOURCES = sorted(
 # The longest prefix that fits a module names its layer; a layer may import itself and these.
 LAYERS = {
     "server.cli": {
-        *{"server.app", "server.page", "server", "tools", "prompts"},
+        *{"server.app", "server.assembly", "server.page", "server", "tools", "prompts"},
         *{"server.replicas", "server.sandbox", "server.sessions"},
     },
     "server.testing": {"server.app", "server", "tools", "server.sandbox"},
-    "server.app": {
-        *{"server", "tools", "server.prompting"},
-        *{"server.replicas", "server.sandbox", "server.sessions"},
-    },
+    "server.app": {"server.assembly", "server.prompting", "server", "tools", "server.sandbox"},
+    "server.assembly": {"server", "tools", "server.replicas", "server.sandbox", "server.sessions"},
     "server.prompting": {"prompts"},
     "server.page": {"server", "tools", "server.replicas", "server.sandbox", "server.sessions"},
     "tools": {"server", "server.sandbox", "server.sessions"},

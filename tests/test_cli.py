@@ -16,7 +16,7 @@ import pytest
 from fakes import FakeBackend
 from played import Play, PlayedBackend, PlayedSandbox, gives
 
-from proofbox.server import app
+from proofbox.server import assembly
 from proofbox.server.cli import commands
 from proofbox.server.cli.ending import EXIT_CODES
 from proofbox.server.cli.probes import LIMITS, PROBES
@@ -57,11 +57,13 @@ def proofbox(
     """Runs the command in this process, over fake sandboxes or those of `over`."""
 
     def invoke(*arguments: str, over: FakeBackend = backend) -> Ended:
-        def factory(settings: Settings, on_progress: app.OnProgress, team: object) -> FakeBackend:
+        def factory(
+            settings: Settings, on_progress: assembly.OnProgress, team: object
+        ) -> FakeBackend:
             on_progress("Building an environment")
             return over
 
-        monkeypatch.setitem(app.BACKENDS, "local", factory)
+        monkeypatch.setitem(assembly.BACKENDS, "local", factory)
         monkeypatch.setattr(sys, "argv", ["proofbox", *arguments])
         with pytest.raises(SystemExit) as ended:
             commands.main()
@@ -448,6 +450,19 @@ def test_help_is_quick_because_it_imports_little() -> None:
     code = (
         "import sys; from proofbox.server.cli import commands;"
         "print([name for name in ('mcp', 'e2b', 'uvicorn', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_commands_that_serve_nobody_do_without_the_protocol() -> None:
+    """Half of the time that `proofbox tests` took to start went into it."""
+    code = (
+        "import sys; from proofbox.server.cli import bench, doctor, pr, report, run, snippets, tests;"
+        "print([name for name in ('mcp', 'starlette', 'uvicorn', 'e2b') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60

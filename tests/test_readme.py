@@ -12,7 +12,7 @@ from mcp import Client
 from proofbox.server.app import create_server
 from proofbox.server.cli.hosts.table import HOSTS
 from proofbox.server.settings import OPTIONS, Settings
-from proofbox.tools._report import Report
+from proofbox.tools.execute_code.report import Report
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

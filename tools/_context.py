@@ -1,57 +1,34 @@
-"""What a tool can reach, and how it learns for whom it works."""
+"""What a tool has of the call that it answers: the App, for whom it works, and who is told of it.
 
-from dataclasses import dataclass, field
-from pathlib import Path
+Nothing else of the tools' machinery imports `mcp`, so that the command line starts without it.
+"""
+
+from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 
-from ..server.github import GitHubAccess
-from ..server.jobs import Jobs
 from ..server.principal import principal
-from ..server.quotas.quotas import Quotas
 from ..server.sandbox import ProofboxError
-from ..server.sessions import SessionManager, SessionNotFound
-from ._artifacts import Artifacts
+from ..server.sessions import SessionNotFound
+from ._app import App
+from ._progress import Tell
 
-__all__ = ["App", "News", "advice", "app_of", "principal"]
-
-
-@dataclass(slots=True)
-class News:
-    """The newest line about work that calls wait for, such as building an environment. Where principals
-    are `several`, it names nothing: what one of them asked for is not for the others.
-    """
-
-    line: str = ""
-    several: bool = False
-
-    def post(self, line: str) -> None:
-        self.line = "A Python environment is being made" if self.several else line
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The lifespan context: one for the life of the server. `roots` are the folders that paths may name,
-    `data` the one that things are kept in, `cache` the one that may be deleted, `quotas` what each
-    principal may use, `github` where pull requests are had from. `keeps_reports`: there is somebody to look at every report later.
-    """
-
-    sessions: SessionManager
-    jobs: Jobs
-    data: Path
-    artifacts: Artifacts = field(default_factory=Artifacts)
-    news: News = field(default_factory=News)
-    roots: tuple[Path, ...] = ()
-    quotas: Quotas = field(default_factory=Quotas)
-    cache: Path = field(kw_only=True)
-    github: GitHubAccess = field(kw_only=True)
-    keeps_reports: bool = field(default=False, kw_only=True)
+__all__ = ["advice", "app_of", "principal", "teller"]
 
 
 def app_of(ctx: Context[App]) -> App:
     """The App of the server that serves this request."""
     return ctx.request_context.lifespan_context
+
+
+def teller(ctx: Context[Any]) -> Tell:
+    """Tells the client that waits for this call, if it asked to be told."""
+
+    async def tell(elapsed: float, line: str) -> None:
+        await ctx.report_progress(round(elapsed, 3), message=line)
+
+    return tell
 
 
 def advice(error: ProofboxError, *, without_session: str = "") -> ToolError:

@@ -4,10 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import anyio
-from mcp.server.mcpserver import Context
 
 from ..server.sandbox import OnOutput, Stream
 from . import _text
@@ -22,15 +20,6 @@ HEARD_CHARACTERS = 8000
 
 Tell = Callable[[float, str], Awaitable[None]]
 """Called with the seconds so far and a message."""
-
-
-def teller(ctx: Context[Any]) -> Tell:
-    """Tells the client that waits for this call, if it asked to be told."""
-
-    async def tell(elapsed: float, line: str) -> None:
-        await ctx.report_progress(round(elapsed, 3), message=line)
-
-    return tell
 
 
 class Feed:

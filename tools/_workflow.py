@@ -29,13 +29,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, Field, create_model
 
-from ..server.jobs import JobState, OnProgress, Progress, Questions, Report, State, Work, run_or_job
+from ..server.jobs import JobState, OnProgress, Progress, Questions, Report, Work, run_or_job
 from ..server.sandbox import ProofboxError
 from . import _text
+from ._app import App
 from ._client_model import attend, job_of
-from ._context import App, advice, app_of, principal
-from ._progress import Feed, reporting, teller
-from ._verdict import Verdict
+from ._context import advice, app_of, principal, teller
+from ._progress import Feed, reporting
+from ._workflow_report import JobNote, ProgressReport, Rest, WorkflowReport
 
 WAIT_SECONDS = 45.0
 WaitSeconds = Annotated[
@@ -47,42 +48,6 @@ WaitSeconds = Annotated[
         "hosts give up on a call after 60 s.",
     ),
 ]
-
-
-class ProgressReport(BaseModel):
-    """How far it is. What is counted, and whether a total is known, depends on the tool."""
-
-    done: int
-    total: int | None = None
-    message: str = Field(default="", description="What it is at.")
-
-
-class JobNote(BaseModel):
-    """The job that has the whole report, or will have it."""
-
-    job_id: str = Field(description="For get_job.")
-    state: State
-    elapsed_seconds: float
-    progress: ProgressReport | None = None
-
-
-class Rest(BaseModel):
-    """What this answer leaves out. get_job has it: by `offset`, and with `full` for texts that were cut."""
-
-    results: int = Field(default=0, description="Results after those shown.")
-    offset: int | None = Field(default=None, description="Where they begin.")
-    characters: int = Field(default=0, description="Cut out of the texts shown.")
-
-
-class WorkflowReport(BaseModel):
-    """What every workflow reports. Fields that would be empty are left out."""
-
-    verdict: Verdict = Field(
-        description="passed; failed: the code did it; errored: a sandbox did; skipped: nothing ran."
-    )
-    reason: str
-    rest: Rest | None = None
-    job: JobNote | None = None
 
 
 R = TypeVar("R", bound=WorkflowReport)

@@ -7,7 +7,8 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 
 from ..server.sandbox import ProofboxError
-from ._context import App, advice, app_of, principal
+from ._app import App
+from ._context import advice, app_of, principal
 
 
 class Closed(BaseModel):

@@ -14,17 +14,10 @@ from ..server.jobs import Jobs, JobState, OnProgress, State
 from ..server.sandbox import ProofboxError
 from . import _text
 from ._client_model import attend
-from ._context import advice, principal
-from ._progress import Feed, reporting, teller
-from ._workflow import (
-    WAIT_SECONDS,
-    ProgressReport,
-    Workflow,
-    progress_line,
-    progress_of,
-    rest_line,
-    told_to,
-)
+from ._context import advice, principal, teller
+from ._progress import Feed, reporting
+from ._workflow import WAIT_SECONDS, Workflow, progress_line, progress_of, rest_line, told_to
+from ._workflow_report import ProgressReport
 from .benchmark_model.tool import BENCHMARK
 from .check_pr.tool import PULL_REQUEST
 from .run_generated_tests.tool import TESTS

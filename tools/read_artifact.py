@@ -2,77 +2,24 @@
 
 import base64
 import codecs
-from dataclasses import dataclass
 from typing import Annotated
 
 from mcp.server.mcpserver import Context
 from mcp.types import ContentBlock, ImageContent, TextContent
 from pydantic import Field
 
-from ..server.sandbox import InvalidInput, ProofboxError
+from ..server.sandbox import ProofboxError
 from . import _text
+from ._app import App
 from ._artifacts import mime_type_of
-from ._context import App, advice, app_of, principal
+from ._context import advice, app_of, principal
 from ._pictures import picture_type
-from ._request import absolute
+from ._reading import Part, read
 
 PAGE_BYTES = 24_000
 # What hosts take as one picture, with the third that base64 adds.
 IMAGE_BYTES = 3_500_000
-WHOLE_BYTES = 16 * 1024**2
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Part of an artifact, from `offset`. `total` is the size of all of it, where known; `ended`:
-    nothing follows. Bytes, all of them.
-    """
-
-    name: str
-    mime_type: str
-    content: bytes
-    offset: int
-    total: int | None
-    ended: bool
-
-
-async def run(app: App, who: str, session_id: str, name: str, offset: int, most: int) -> Part:
-    """At most `most` bytes of a session's artifact or file.
-
-    Raises:
-        InvalidInput: there is no such session or artifact.
-        SandboxError: the sandbox that has the file cannot be asked.
-    """
-    async with app.sessions.lease(who, session_id) as lease:
-        kept = app.artifacts.shelf(session_id).artifacts.get(name)
-        if kept is not None:
-            end = offset + most
-            total = len(kept.content)
-            content = kept.content[offset:end]
-            return Part(name, kept.mime_type, content, offset, total, end >= total)
-        path = absolute(name)
-        # One byte more tells whether anything follows.
-        content = await lease.sandbox.read_file(path, offset=offset, max_bytes=most + 1)
-        ended = len(content) <= most
-        total = offset + len(content) if ended else None
-        return Part(name, mime_type_of(path), content[:most], offset, total, ended)
-
-
-async def read_whole(app: App, who: str, session_id: str, name: str) -> Part:
-    """All of an artifact or file.
-
-    Raises:
-        InvalidInput: there is none, or it is too large to be sent whole.
-        SandboxError: the sandbox that has the file cannot be asked.
-    """
-    part = await run(app, who, session_id, name, 0, WHOLE_BYTES)
-    if not part.ended:
-        raise InvalidInput(
-            f"{name} is larger than {_text.size(WHOLE_BYTES)}, which is the most that can be sent "
-            "whole. Read it in parts with read_artifact, or make a smaller one with code."
-        )
-    return part
 
 
 def as_blocks(part: Part) -> list[ContentBlock]:
@@ -153,8 +100,8 @@ async def read_artifact(
     app = app_of(ctx)
     try:
         if offset == 0 and mime_type_of(name) in _PICTURES:
-            return as_picture(await run(app, principal(), session_id, name, 0, IMAGE_BYTES))
-        return as_blocks(await run(app, principal(), session_id, name, offset, PAGE_BYTES))
+            return as_picture(await read(app, principal(), session_id, name, 0, IMAGE_BYTES))
+        return as_blocks(await read(app, principal(), session_id, name, offset, PAGE_BYTES))
     except ProofboxError as error:
         instead = "Make it again: execute_code without a session_id starts in a fresh sandbox."
         raise advice(error, without_session=instead) from error

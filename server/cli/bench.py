@@ -18,7 +18,7 @@ from ...tools.benchmark_model.rendering import render
 from ...tools.benchmark_model.report import BenchReport, page
 from ...tools.benchmark_model.reporting import dry_report
 from ...tools.benchmark_model.run import Finished, planned, run
-from ..app import open_app
+from ..assembly import open_app
 from ..sandbox import InvalidInput
 from ..settings import Settings
 

@@ -282,7 +282,7 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
 
     Exit code 0: all is well. 1: a probe got out, or a limit does not hold. 3: no sandbox starts.
     """
-    from ..app import open_app
+    from ..assembly import open_app
     from .doctor import examine
 
     findings = _in_event_loop(

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ...tools._context import App
+from ...tools._app import App
 from ..sandbox import Limits, ProofboxError, Sandbox
 from ..settings import BackendName, Settings
 from .probes import LIMITS, PROBES, Probe

@@ -15,7 +15,7 @@ from ...tools.check_pr.review.rendering import render
 from ...tools.check_pr.review.report import PrReport
 from ...tools.check_pr.review.sarif import to_sarif
 from ...tools.check_pr.run import run
-from ..app import open_app
+from ..assembly import open_app
 from ..settings import Settings
 from .line import Line, write
 from .report import page_of

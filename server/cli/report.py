@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import click
 
-from ..app import data_folder
+from ..assembly import data_folder
 from ..http.settings import read_store
 from ..jobs import JobNotFound, Jobs
 from ..replicas.joining import looking_on

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from ...tools import _text
-from ...tools._context import App
+from ...tools._app import App
 from ...tools._progress import Feed
-from ...tools._report import Report
 from ...tools._request import CodeRequest
 from ...tools._verdict import Verdict
-from ...tools.execute_code import run
-from ..app import open_app
+from ...tools.execute_code.report import Report
+from ...tools.execute_code.run import run
+from ..assembly import open_app
 from ..sandbox import InvalidInput, SandboxError, Stream
 from ..settings import Settings
 
@@ -96,7 +96,7 @@ def _make(folder: Path) -> None:
 
 async def _save(app: App, report: Report, folder: Path) -> tuple[str, ...]:
     """Copy what the run made into a folder of this machine."""
-    from ...tools.read_artifact import read_whole
+    from ...tools._reading import read_whole
 
     saved: list[str] = []
     for artifact in report.artifacts:

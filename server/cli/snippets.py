@@ -19,7 +19,7 @@ from ...tools.validate_snippets.report import SnippetsReport, render, verdict_of
 from ...tools.validate_snippets.reporting import only_passed
 from ...tools.validate_snippets.request import Item, SnippetsRequest
 from ...tools.validate_snippets.run import run
-from ..app import open_app
+from ..assembly import open_app
 from ..sandbox import InvalidInput
 from ..settings import Settings
 from .line import write

@@ -8,13 +8,13 @@ from typing import cast
 
 import click
 
-from ...tools._context import App
+from ...tools._app import App
 from ...tools._verdict import Verdict
 from ...tools.run_generated_tests.junit import to_junit
 from ...tools.run_generated_tests.report import TestsReport, render
 from ...tools.run_generated_tests.request import Mutation, TestsRequest
 from ...tools.run_generated_tests.run import run
-from ..app import open_app
+from ..assembly import open_app
 from ..settings import Settings
 from .line import Line, write
 from .report import page_of

@@ -16,12 +16,12 @@ import anyio.to_thread
 import click
 import uvicorn
 
-from ...tools._context import App
+from ...tools._app import App
 from ...tools.check_pr.acting.publish import Ways, publish
 from ...tools.check_pr.request import PrRequest
 from ...tools.check_pr.review.report import PrReport
 from ...tools.check_pr.run import run
-from ..app import data_folder, open_app
+from ..assembly import data_folder, open_app
 from ..http.service import listen
 from ..http.settings import HttpSettings
 from ..settings import Settings, SettingsError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from ...tools._context import App
+from ...tools._app import App
 from ...tools._verdict import Verdict
 from ...tools.check_pr.request import PrRequest
 from ...tools.check_pr.review.markdown import markdown

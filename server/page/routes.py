@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...tools._app import App
 from ...tools._artifacts import Artifact
-from ...tools._context import App
 from ...tools._html import kinds
 from ...tools._pictures import picture_type
 from ..http.audit import Call, fingerprint

@@ -13,11 +13,11 @@ from mcp import Client
 from mcp.types import CallToolResult, TextContent
 from pydantic import BaseModel
 
-from ...tools._report import Report
-from ...tools._workflow import JobNote
+from ...tools._workflow_report import JobNote
 from ...tools.benchmark_model.report import BenchReport
 from ...tools.check_pr.review.report import PrReport
 from ...tools.close_session import Closed
+from ...tools.execute_code.report import Report
 from ...tools.get_job import WORKFLOWS, JobReport
 from ...tools.run_generated_tests.report import TestsReport
 from ...tools.validate_snippets.report import SnippetsReport

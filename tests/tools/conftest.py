@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator
 import pytest
 from fakes import FakeBackend
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 
 
 @pytest.fixture

@@ -24,14 +24,15 @@ from mcp.types import (
     TextContent,
 )
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.jobs import Progress, Questions, Unanswered
 from proofbox.server.jobs.questions import ANSWER_SECONDS
 from proofbox.server.settings import Settings
 from proofbox.tools import get_job as jobs_tool
+from proofbox.tools._app import App
 from proofbox.tools._client_model import by_job
-from proofbox.tools._context import App
-from proofbox.tools._workflow import WaitSeconds, Workflow, WorkflowReport
+from proofbox.tools._workflow import WaitSeconds, Workflow
+from proofbox.tools._workflow_report import WorkflowReport
 
 HANG_SECONDS = 30
 Era = Literal["auto", "legacy"]

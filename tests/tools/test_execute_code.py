@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeBackend, settle
 from played import PlayedBackend, PlayedSandbox, gives
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox import (
     Captured,
     CodeError,
@@ -21,11 +21,12 @@ from proofbox.server.sandbox import (
 )
 from proofbox.server.sessions import SessionNotFound
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools._progress import Feed
-from proofbox.tools._report import Report, render
 from proofbox.tools._request import CodeRequest
-from proofbox.tools.execute_code import Answer, run, to_result
+from proofbox.tools.execute_code.report import Report, render
+from proofbox.tools.execute_code.run import Answer, run
+from proofbox.tools.execute_code.tool import to_result
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 

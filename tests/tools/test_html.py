@@ -10,7 +10,7 @@ from report_samples import HOSTILE, REPORTS, hostile_run
 
 from proofbox.tools._html import document, kinds, parts
 from proofbox.tools._html.markup import joined, style, tag
-from proofbox.tools._report import Report
+from proofbox.tools.execute_code.report import Report
 
 
 class _Outline(HTMLParser):

@@ -7,13 +7,14 @@ from fakes import FakeBackend
 
 from proofbox.server.sandbox import InvalidInput
 from proofbox.server.sessions import SessionNotFound
-from proofbox.tools import read_artifact
-from proofbox.tools._context import App
+from proofbox.tools import _reading
+from proofbox.tools._app import App
 from proofbox.tools._pictures import picture_type
 from proofbox.tools._progress import Feed
+from proofbox.tools._reading import Part, read_whole
 from proofbox.tools._request import CodeRequest
-from proofbox.tools.execute_code import run
-from proofbox.tools.read_artifact import Part, as_blocks, as_picture, read_whole
+from proofbox.tools.execute_code.run import run
+from proofbox.tools.read_artifact import as_blocks, as_picture
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 
@@ -27,8 +28,8 @@ async def session_id(app: App) -> str:
 
 async def test_a_file_is_read_from_the_sandbox_in_parts(app: App, session_id: str) -> None:
     """Each part knows where it begins, and the last that nothing follows."""
-    first = await read_artifact.run(app, "local", session_id, "a.txt", 0, 4)
-    last = await read_artifact.run(app, "local", session_id, "/home/user/a.txt", 4, 4)
+    first = await _reading.read(app, "local", session_id, "a.txt", 0, 4)
+    last = await _reading.read(app, "local", session_id, "/home/user/a.txt", 4, 4)
 
     assert (first.content, first.ended, first.total) == (b"abcd", False, None)
     assert (last.content, last.ended, last.total) == (b"ef", True, 6)
@@ -36,7 +37,7 @@ async def test_a_file_is_read_from_the_sandbox_in_parts(app: App, session_id: st
 
 async def test_cut_output_is_read_from_what_was_kept(app: App, session_id: str) -> None:
     """Under the name that the report gave."""
-    part = await read_artifact.run(app, "local", session_id, "stdout-1.txt", 19_990, 100)
+    part = await _reading.read(app, "local", session_id, "stdout-1.txt", 19_990, 100)
 
     assert (part.content, part.total, part.ended) == (b"x" * 10 + b"\n", 20_001, True)
 
@@ -47,13 +48,13 @@ async def test_cut_output_is_read_from_what_was_kept(app: App, session_id: str) 
 async def test_what_is_not_there_is_refused(app: App, session_id: str, name: str) -> None:
     """So is a path outside the places that a session writes to."""
     with pytest.raises(InvalidInput):
-        await read_artifact.run(app, "local", session_id, name, 0, 100)
+        await _reading.read(app, "local", session_id, name, 0, 100)
 
 
 async def test_a_session_of_somebody_else_is_unknown(app: App, session_id: str) -> None:
     """What is kept of it is no less private than its sandbox."""
     with pytest.raises(SessionNotFound):
-        await read_artifact.run(app, "mallory", session_id, "stdout-1.txt", 0, 100)
+        await _reading.read(app, "mallory", session_id, "stdout-1.txt", 0, 100)
 
 
 async def test_what_was_kept_is_gone_with_the_session(app: App, session_id: str) -> None:
@@ -61,7 +62,7 @@ async def test_what_was_kept_is_gone_with_the_session(app: App, session_id: str)
     await app.sessions.close_session("local", session_id)
 
     with pytest.raises(SessionNotFound):
-        await read_artifact.run(app, "local", session_id, "stdout-1.txt", 0, 100)
+        await _reading.read(app, "local", session_id, "stdout-1.txt", 0, 100)
     assert len(app.artifacts) == 0
 
 

@@ -15,13 +15,14 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent
 from session_calls import together
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.jobs import Progress
 from proofbox.server.sandbox import SandboxRejected
 from proofbox.server.settings import Settings
 from proofbox.tools import get_job as jobs_tool
-from proofbox.tools._context import App
-from proofbox.tools._workflow import Rest, WaitSeconds, Workflow, WorkflowReport
+from proofbox.tools._app import App
+from proofbox.tools._workflow import WaitSeconds, Workflow
+from proofbox.tools._workflow_report import Rest, WorkflowReport
 
 HANG_SECONDS = 30
 SHOWN, CUT = 2, 5

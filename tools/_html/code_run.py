@@ -1,7 +1,7 @@
 """The report of one run of code as part of a page."""
 
 from .. import _text
-from .._report import ArtifactReport, CutReport, Report
+from ..execute_code.report import ArtifactReport, CutReport, Report
 from .markup import Html, joined
 from .parts import Column, block, code, facts, line, seconds, sentence, table
 

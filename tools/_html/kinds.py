@@ -6,13 +6,13 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from .. import _report
 from .._verdict import Verdict
 from ..benchmark_model import report as bench
 from ..benchmark_model import webpage as bench_page
 from ..check_pr.review import paging as pr_paging
 from ..check_pr.review import report as pr
 from ..check_pr.review import webpage as pr_page
+from ..execute_code import report as code_report
 from ..run_generated_tests import report as tests
 from ..run_generated_tests import webpage as tests_page
 from ..validate_snippets import paging as snippets_paging
@@ -80,7 +80,7 @@ KINDS: Mapping[str, Kind] = {
             bench_page.body,
             bench.page,
         ),
-        Kind("execute_code", "Run of code", _report.Report, "verdict", code_run.body, _whole),
+        Kind("execute_code", "Run of code", code_report.Report, "verdict", code_run.body, _whole),
     )
 }
 """By the name of the tool, those with the most telling sign first."""

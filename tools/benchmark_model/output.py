@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from ...server.sandbox import ProofboxError
-from .._context import App
+from .._app import App
 from . import picture, results, run, webpage
 from .report import BenchReport
 from .reporting import full_record, report_of

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from .._workflow import Rest, WorkflowReport
+from .._workflow_report import Rest, WorkflowReport
 from .sample import Outcome
 
 PAGE_SAMPLES = 40

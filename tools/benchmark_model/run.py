@@ -10,7 +10,7 @@ import anyio
 
 from ...server.sandbox import ProgramRunner
 from ...server.sessions import Clock, SystemClock
-from .._context import App
+from .._app import App
 from . import replies, results
 from .asking import Asked, Terms, ask_all
 from .batches import ask_in_batches

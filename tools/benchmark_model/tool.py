@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from ...server.jobs import Progress
 from ...server.sandbox import ProofboxError
+from .._app import App
 from .._client_model import check_offered, during_call, is_modern
-from .._context import App, advice, app_of, principal
+from .._context import advice, app_of, principal
 from .._progress import Feed, reporting
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from .rendering import render

@@ -8,7 +8,7 @@ import anyio.to_thread
 
 from ...server.sandbox import InvalidInput, SandboxError
 from .. import _request
-from .._context import App
+from .._app import App
 from .beyond.api import api_changes
 from .beyond.behaviour import fresh
 from .beyond.beyond import Beyond, OnPython, Speed

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from ...server.jobs import Progress
 from ...server.sandbox import ProofboxError
-from .._context import App, advice, app_of, principal
+from .._app import App
+from .._context import advice, app_of, principal
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from ..run_generated_tests.request import PYTHON
 from .review.paging import page

@@ -9,7 +9,7 @@ import anyio
 
 from ...server.sandbox import InvalidInput
 from ...server.sessions import Clock, SystemClock
-from .._context import App
+from .._app import App
 from ..benchmark_model import spending
 from ..benchmark_model.asking import charge
 from ..benchmark_model.fenced import fences

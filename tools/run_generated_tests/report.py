@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from .. import _text
 from .._verdict import Verdict
-from .._workflow import Rest, WorkflowReport
+from .._workflow_report import Rest, WorkflowReport
 
 RESULTS = 60
 CHARACTERS = 24_000

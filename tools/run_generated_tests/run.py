@@ -9,7 +9,7 @@ import anyio
 from ...server.programs import OpenSandbox
 from ...server.sandbox import InvalidInput
 from .. import _request
-from .._context import App
+from .._app import App
 from .diagnose import diagnose
 from .events import TestRun
 from .findings import Finding

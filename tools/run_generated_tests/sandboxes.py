@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from ...server.programs import Kept, OpenSandbox
 from ...server.sandbox import ProgramRunner
-from .._context import App
+from .._app import App
 
 # Not every template or choice of an operator has them.
 _OURS = ("pytest", "coverage")

@@ -10,8 +10,9 @@ from pydantic import Field
 from ...server.jobs import Progress, Questions
 from ...server.sandbox import InvalidInput, ProofboxError
 from ...server.sessions import SystemClock
+from .._app import App
 from .._client_model import by_job, check_offered, is_offered
-from .._context import App, advice, app_of, principal
+from .._context import advice, app_of, principal
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from .report import TestsReport, page, render
 from .request import PYTHON, Mutation

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _text
-from .._workflow import Rest
+from .._workflow_report import Rest
 from .report import ORDER, FileReport, SnippetReport, SnippetsReport
 
 RESULTS = 40

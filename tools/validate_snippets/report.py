@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from .._verdict import Verdict
-from .._workflow import WorkflowReport
+from .._workflow_report import WorkflowReport
 
 Kind = Literal[
     "works",

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from .. import _request
-from .._context import App
+from .._app import App
 from . import filters, probe, unrun, update
 from .build import Surroundings
 from .extract import format_of

@@ -8,7 +8,7 @@ from typing import Self
 from ...server import programs
 from ...server.programs import Ran
 from ...server.sandbox import Program, ProgramRunner, ProofboxError
-from .._context import App
+from .._app import App
 
 LANES = 2
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from ...server.jobs import Progress
 from .. import _request
-from .._context import App, app_of, principal
+from .._app import App
+from .._context import app_of, principal
 from .._workflow import WAIT_SECONDS, WaitSeconds, Workflow
 from . import report
 from .choices import Format, Mode

@@ -14,7 +14,7 @@ from ...server.sandbox import (
     ProofboxError,
     SandboxUnavailable,
 )
-from .._context import App
+from .._app import App
 from . import (
     build,
     filters,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 
 
 @pytest.fixture(scope="module")

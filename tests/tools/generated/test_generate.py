@@ -7,7 +7,7 @@ from model_stub import ModelStub
 
 from proofbox.server.sandbox import InvalidInput
 from proofbox.server.sessions import SystemClock
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.benchmark_model.providers.choose import provider_of
 from proofbox.tools.benchmark_model.providers.prices import Price
 from proofbox.tools.benchmark_model.spending import Budget

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.run_generated_tests.report import TestReport, TestsReport
 from proofbox.tools.run_generated_tests.request import TestsRequest
 from proofbox.tools.run_generated_tests.run import run

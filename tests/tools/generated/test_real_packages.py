@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.run_generated_tests.request import TestsRequest
 from proofbox.tools.run_generated_tests.run import run
 

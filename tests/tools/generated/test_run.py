@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.run_generated_tests.junit import to_junit
 from proofbox.tools.run_generated_tests.report import TestReport, TestsReport, render
 from proofbox.tools.run_generated_tests.request import TestsRequest

@@ -9,10 +9,10 @@ from break_outs import break_outs
 from pr_constructed import BASE, CASES, Case
 from pr_repos import Repo
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.check_pr.request import PrRequest
 from proofbox.tools.check_pr.run import run
 

@@ -12,12 +12,12 @@ from break_outs import break_outs
 from pr_house import SOURCE, add_source, new_house, project
 from wheelhouse import Wheelhouse
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.programs import run
 from proofbox.server.sandbox import Cell, Program
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.check_pr.environment.environment import Environments
 from proofbox.tools.check_pr.environment.prepare import prepare_sides
 from proofbox.tools.check_pr.environment.side import Side

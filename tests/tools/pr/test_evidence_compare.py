@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 from pr_pulls import Files, pull_of
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.programs import OpenSandbox
 from proofbox.server.sandbox import Program, ProgramResult, ProgramRunner
 from proofbox.server.sandbox.local.backend import LocalBackend

@@ -8,10 +8,10 @@ from pr_constructed import BASE, WRONG
 from pr_repos import Repo
 from standin import API_KEY, StandIn
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.e2b import E2BBackend
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.check_pr.request import PrRequest
 from proofbox.tools.check_pr.run import run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pr_repos import Repo
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
 from proofbox.tools.check_pr.environment.archives import fetch_source

@@ -12,11 +12,11 @@ from github_stub import GitHubStub
 from pr_repos import Repo
 from review_samples import HELD, PROOF, evidence, full, pull
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.cli import pr
 from proofbox.server.cli.commands import cli
 from proofbox.server.cli.ending import exit_code
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.check_pr.checked import Checked
 from proofbox.tools.check_pr.request import PrRequest
 from proofbox.tools.check_pr.review.report import PrReport

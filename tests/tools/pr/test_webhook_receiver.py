@@ -19,7 +19,7 @@ from proofbox.server.cli.webhook_app import MAX_BYTES, Receiver, Wish, applicati
 from proofbox.server.cli.webhook_deliveries import Deliveries, Delivery
 from proofbox.server.cli.webhook_work import Worker
 from proofbox.server.sandbox import SandboxBusy, SandboxUnavailable
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.check_pr.checked import Checked
 from proofbox.tools.check_pr.request import PrRequest
 from proofbox.tools.check_pr.review.report import PrReport

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from uv import find_uv_bin
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
 from proofbox.tools.validate_snippets.request import SnippetsRequest
 from proofbox.tools.validate_snippets.run import run

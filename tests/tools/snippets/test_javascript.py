@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox import Captured, CellResult, ProgramResult
 from proofbox.server.settings import Settings
 from proofbox.tools.validate_snippets import javascript

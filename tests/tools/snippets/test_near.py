@@ -6,9 +6,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.validate_snippets import near
 from proofbox.tools.validate_snippets.request import SnippetsRequest
 from proofbox.tools.validate_snippets.run import run

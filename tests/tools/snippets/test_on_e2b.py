@@ -7,10 +7,10 @@ import anyio.to_thread
 import pytest
 from standin import API_KEY, StandIn
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.e2b import E2BBackend
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.validate_snippets.report import SnippetsReport
 from proofbox.tools.validate_snippets.request import SnippetsRequest
 from proofbox.tools.validate_snippets.run import run

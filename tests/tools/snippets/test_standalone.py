@@ -7,10 +7,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from proofbox.server.app import open_app
+from proofbox.server.assembly import open_app
 from proofbox.server.sandbox import Captured, CellResult, CodeError, CommandResult
 from proofbox.server.settings import Settings
-from proofbox.tools._context import App
+from proofbox.tools._app import App
 from proofbox.tools.validate_snippets import forms, paging
 from proofbox.tools.validate_snippets.report import (
     SnippetReport,

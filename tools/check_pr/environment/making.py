@@ -10,7 +10,7 @@ from typing import Literal
 
 from ....server.programs import OpenSandbox
 from ....server.sandbox import ProgramRunner
-from ..._context import App
+from ..._app import App
 from ...run_generated_tests.manifest import Manifest, read_manifest
 from ..pull.pull import Tree
 from .archives import NoArchive, fetch_source

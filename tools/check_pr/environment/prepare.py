@@ -9,7 +9,7 @@ import anyio
 
 from ....server.programs import Kept, OpenSandbox
 from ....server.sandbox import InvalidInput, ProgramRunner, SandboxError
-from ..._context import App
+from ..._app import App
 from ...run_generated_tests.manifest import Manifest, read_manifest
 from ..pull.pull import Pull, Tree
 from ..request import PrRequest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ....server.sandbox import InvalidInput
-from ..._context import App
+from ..._app import App
 
 _KNOWN = ("3.14", "3.13", "3.12", "3.11", "3.10", "3.9")
 

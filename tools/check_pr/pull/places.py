@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ....server.github import GitHubAccess
-from ..._context import App
+from ..._app import App
 
 
 @dataclass(frozen=True, slots=True)

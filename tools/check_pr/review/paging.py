@@ -5,7 +5,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 
 from ... import _text
-from ..._workflow import Rest
+from ..._workflow_report import Rest
 from .markdown import markdown
 from .report import ProjectReport, PrReport, PrTestReport
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from ..._verdict import Verdict
-from ..._workflow import WorkflowReport
+from ..._workflow_report import WorkflowReport
 from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.report import StayedHome
 from ..words import BehaviourKind, Kind, Merge, Suspicion

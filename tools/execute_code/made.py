@@ -1,9 +1,9 @@
 """The files that a call made: what the home directory holds now and did not hold before."""
 
-from ..server.sandbox import FileInfo, Sandbox
-from ._artifacts import Artifacts, Snapshot, mime_type_of
-from ._report import ArtifactReport
-from ._request import HOME
+from ...server.sandbox import FileInfo, Sandbox
+from .._artifacts import Artifacts, Snapshot, mime_type_of
+from .._request import HOME
+from .report import ArtifactReport
 
 # Deeper trees (checkouts, caches) are seldom what somebody asked for, and slow to list.
 DEPTH = 4

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from ..server.sandbox import CodeError
+from ...server.sandbox import CodeError
 
 # Of `sys.exit()`, `sys.exit(0)` and `sys.exit(None)`.
 _SUCCESS = frozenset({"", "0", "None"})

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from . import _text
-from ._verdict import Verdict
+from .. import _text
+from .._verdict import Verdict
 
 
 class ErrorReport(BaseModel):

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..server.sandbox import Captured, CodeError, Execution, Result, Stream
-from . import _text
-from ._artifacts import Shelf
-from ._leaving import has_left, is_at_its_end, sentence
-from ._made import LISTED
-from ._report import ArtifactReport, CutReport, ErrorReport, Report
-from ._verdict import Verdict
+from ...server.sandbox import Captured, CodeError, Execution, Result, Stream
+from .. import _text
+from .._artifacts import Shelf
+from .._verdict import Verdict
+from .leaving import has_left, is_at_its_end, sentence
+from .made import LISTED
+from .report import ArtifactReport, CutReport, ErrorReport, Report
 
 # A result of about 8,000 characters of output is what agents' hosts forward without cutting.
 OUTPUT_CHARACTERS = 8000

@@ -1,0 +1,1 @@
+"""Code that runs in a sandbox, and what came of it."""

@@ -1,7 +1,8 @@
 """Make a project of what was asked for."""
 
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from .layout import WrongImport
 from .manifest import Manifest, read_manifest
 from .project import Kept, Project
 from .request import TestsRequest
-from .suite import Sheet, is_test_file, read_sheet
+from .suite import Sheet, Uncollected, is_test_file, read_sheet
 
 MOST_FILES = 200
 MOST_BYTES = 4 * 1024**2
@@ -63,11 +64,13 @@ def _prepared(
 ) -> Prepared:
     texts = {p: c.decode("utf-8", "replace") for p, c in files.items() if p.endswith(".py")}
     every = layout.source_files(texts, [p for p in texts if is_test_file(p, manifest.patterns)])
+    _check_only(request.only, [*tests, *every])
     chosen = [path for path in every if _meant(path, request)]
     accept_src = _src_is_a_package(request, texts, every)
     roots = layout.import_roots(texts, every, tests, accept_src=accept_src)
     modules = [layout.module_of(path, roots) for path in chosen]
     sheets = tuple(read_sheet(path, files[path].decode("utf-8", "replace")) for path in tests)
+    sheets += tuple(_overlooked(request, texts, tests, manifest))
     files |= _metadata(manifest, roots)
     project = Project(
         files=files,
@@ -139,6 +142,31 @@ def _tests(
     if not any(_named(path, request.only) for path in found):
         return sorted(found)
     return sorted(path for path in found if _named(path, request.only))
+
+
+def _check_only(only: Iterable[str], known: Iterable[str]) -> None:
+    """Else the other tests would be run in the place of what was asked for."""
+    for each in only:
+        if not any(_named(path, [each]) for path in known):
+            raise InvalidInput(f"{each!r} names no test file and no source: nothing was run.")
+
+
+def _overlooked(
+    request: TestsRequest, texts: Mapping[str, str], tests: Sequence[str], manifest: Manifest
+) -> Iterator[Sheet]:
+    """Files that were given as tests, have some, and are called as pytest does not look for them. What other tests
+    speak of may be there for them.
+    """
+    for path in map(posixpath.normpath, request.tests):
+        name = path.rpartition("/")[2]
+        stem = name.removesuffix(".py")
+        if path in tests or path not in texts or name == "conftest.py":
+            continue
+        if any(re.search(rf"\b{re.escape(stem)}\b", texts.get(test, "")) for test in tests):
+            continue
+        why = f"Pytest takes {', '.join(manifest.patterns)}, and so it does not look into {name}."
+        written = read_sheet(path, texts[path]).tests
+        yield Sheet(path, uncollected=tuple(Uncollected(t.name, t.line, why) for t in written))
 
 
 def _named(path: str, only: Iterable[str]) -> bool:

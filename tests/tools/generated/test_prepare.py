@@ -114,6 +114,31 @@ def test_a_project_is_read_with_its_manifest(tmp_path: Path) -> None:
     assert [m.name for m in one.sources] == ["calc.one"]
 
 
+@pytest.mark.parametrize("name", ["tests/checks.py", "tests/data", "nowhere"])
+def test_other_tests_are_not_run_in_the_place_of_those_that_were_named(
+    tmp_path: Path, name: str
+) -> None:
+    """What is called as no test file, has none in it or is not there is refused."""
+    for path in ("one.py", "tests/test_one.py", "tests/checks.py", "tests/data/a.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(TEST.format(name="one"))
+
+    with pytest.raises(InvalidInput, match=f"'{name}' names no test file and no source"):
+        prepare(TestsRequest(project=".", only=("one.py", name)), (tmp_path,))
+
+
+def test_a_file_of_tests_that_pytest_does_not_look_into_is_not_passed_over() -> None:
+    """Unless the others use it."""
+    checks = TEST.format(name="one")
+    given = {"test_one.py": checks + "\nfrom helping import *\n", "helping.py": checks}
+    request = TestsRequest(source={"one.py": ADD}, tests={**given, "checks.py": checks})
+
+    sheets = {sheet.path: sheet for sheet in prepare(request, ()).sheets}
+
+    assert sheets.keys() == {"test_one.py", "checks.py"}
+    assert "does not look into checks.py" in sheets["checks.py"].uncollected[0].why
+
+
 def test_manifests_of_other_kinds_are_read() -> None:
     """Requirements files, groups, and setup.cfg; what is no wheel of the index is named."""
     requirements = (

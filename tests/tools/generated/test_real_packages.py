@@ -1,30 +1,16 @@
 """Suites that people wrote for real packages are kept, test for test."""
 
-import subprocess
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from uv import find_uv_bin
+from released import unpacked
 
 from proofbox.tools._app import App
 from proofbox.tools.run_generated_tests.request import TestsRequest
 from proofbox.tools.run_generated_tests.run import run
 
 HUMANIZE = ("src/humanize/filesize.py", "src/humanize/lists.py", "tests/test_filesize.py", "tests/test_lists.py")  # fmt: skip
-
-
-def unpacked(folder: Path, name: str, version: str) -> Path:
-    """The source distribution of a package, from the package index."""
-    pip = [find_uv_bin(), "--quiet", "tool", "run", "pip", "--quiet", "download", "--no-deps"]
-    wanted = f"{name}=={version}"
-    subprocess.run([*pip, "--no-binary", ":all:", "-d", str(folder), wanted], check=True)
-    with tarfile.open(folder / f"{name}-{version}.tar.gz") as packed:
-        packed.extractall(folder, filter="data")
-    # It was written for a checkout: what it names was generated, and belongs to the distribution.
-    (folder / f"{name}-{version}" / ".gitignore").unlink(missing_ok=True)
-    return folder / f"{name}-{version}"
 
 
 @pytest.mark.slow
@@ -43,7 +29,9 @@ async def test_every_test_of_a_real_package_is_kept(
 ) -> None:
     """And the mutants of humanize's two modules are killed as mutmut kills them (benchmarks/mutation.py)."""
     app = replace(jailed, roots=(tmp_path,))
-    project = unpacked(tmp_path, name, version)
+    project = await unpacked(f"{name}=={version}", tmp_path / name, tmp_path / "cache")
+    # It was written for a checkout: what it names was generated, and belongs to the distribution.
+    (project / ".gitignore").unlink(missing_ok=True)
     mutation = "quick" if killed else "off"
 
     report = await run(

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 from pr_repos import Repo
+from released import released
 
 from proofbox.server.assembly import open_app
 from proofbox.server.sandbox.local.backend import LocalBackend
 from proofbox.server.settings import Settings
-from proofbox.tools.check_pr.environment.archives import fetch_source
-from proofbox.tools.check_pr.environment.resolving import Resolution, Resolver
 from proofbox.tools.check_pr.request import PrRequest
 from proofbox.tools.check_pr.review.report import PrReport
 from proofbox.tools.check_pr.run import run
@@ -17,15 +16,6 @@ from proofbox.tools.check_pr.run import run
 pytestmark = pytest.mark.slow
 
 RELEASES = ("cachetools==5.5.0", "cachetools==5.5.1")
-
-
-async def released(pin: str, cache: Path) -> dict[str, bytes]:
-    """The files of a source distribution."""
-    found = await Resolver("3.12", cache).locate([pin])
-    if isinstance(found, Resolution):
-        assert found.fault == "ours", found.problem
-        pytest.skip(f"NOTHING WAS CHECKED: the package index cannot be reached ({found.problem})")
-    return await fetch_source(found[pin.partition("==")[0]])
 
 
 def told(report: PrReport) -> object:

@@ -1,11 +1,10 @@
 """The documentation in click's source distribution: every verdict was checked by hand, once."""
 
-import tarfile
 from pathlib import Path
 
 import anyio
 import pytest
-from uv import find_uv_bin
+from released import unpacked
 
 from proofbox.server.assembly import open_app
 from proofbox.server.settings import Settings
@@ -19,14 +18,9 @@ TABLE = Path(__file__).parent / "click_verdicts.txt"
 @pytest.fixture
 async def click(local_cache: Path) -> Path:
     """Click's source, from the package index, kept from one test run to the next."""
-    kept = local_cache / "sources"
-    folder = kept / CLICK.replace("==", "-")
+    folder = local_cache / "sources" / CLICK.replace("==", "-")
     if not (folder / "docs").is_dir():
-        pip = ["run", "-q", "--no-project", "--isolated", "--with", "pip", "python", "-m", "pip"]
-        options = ["download", "-q", "--no-deps", "--no-binary", ":all:", "-d", str(kept), CLICK]
-        await anyio.run_process([find_uv_bin(), *pip, *options])
-        with tarfile.open(kept / f"{folder.name}.tar.gz") as archive:
-            archive.extractall(kept, filter="data")
+        await unpacked(CLICK, folder, local_cache)
     return folder
 
 

@@ -20,7 +20,7 @@ from proofbox.server.sessions import SessionManager, SessionNotFound, SessionSet
 
 pytestmark = pytest.mark.slow
 
-SESSIONS = 66  # every fate ten times, and once given up while its sandbox is made
+SESSIONS = 36  # every fate five times, and four that are given up while their sandbox is made
 AT_ONCE = 8
 
 

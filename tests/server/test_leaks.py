@@ -142,14 +142,14 @@ FATES: list[Callable[[Sandbox], Awaitable[None]]] = [
 
 
 async def live_and_die(backend: LocalBackend, number: int) -> None:
-    """One session with one of the fates; every seventh in a jail of its own."""
+    """One session with one of the fates; of each, one or two are in a jail of their own."""
     owner = f"owner {number % 3}"
     limits = Limits(disk_bytes=16 * 1024**2)
     if number % 11 == 0:
         with anyio.move_on_after(0.002 * (number % 5)):
             await (await backend.create(SandboxRequest(owner=owner, limits=limits))).close()
         return
-    request = SandboxRequest(owner=owner, limits=limits, shared=number % 7 != 0)
+    request = SandboxRequest(owner=owner, limits=limits, shared=number % 19 != 0)
     sandbox = await backend.create(request)
     try:
         await FATES[number % len(FATES)](sandbox)

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 
 from ....server.programs import OpenSandbox
+from ...run_generated_tests.compiling import Compiled
 from ...run_generated_tests.measured import WorthOptions
 from ...run_generated_tests.project import Module, Project
 from ...run_generated_tests.running import Plan, run_mixed
@@ -70,6 +71,7 @@ class Measuring:
         self._coverage: ChangeCoverage | None = None
         self._judges = frozenset[str]()
         self._budget = _CPU_SECONDS[1]
+        self._compiled = Compiled()
         self._seconds: Mapping[str, float] = {}
 
     async def looking(self) -> Mapping[str, Mapping[str, Any]]:
@@ -77,8 +79,9 @@ class Measuring:
         _, changed = await self._changes()
         return _looking(changed) if changed else {}
 
-    async def beside(self, told: Told, opened: OpenSandbox) -> None:
+    async def beside(self, told: Told, opened: OpenSandbox, compiled: Compiled) -> None:
         """Measure while tests are run again, in sandboxes of head, what is known of the tests by now."""
+        self._compiled = compiled
         tests = told.results
         ended = {name: one.seconds for name, one in tests.items() if one.outcome in _MAY_RUN}
         passed = [name for name in ended if tests[name].outcome == "passed"]
@@ -159,7 +162,8 @@ class Measuring:
             test_seconds=self._request.test_seconds,
         )
         narrow = _narrowed(project, tests)
-        tried = await try_mutants(narrow, tests, lines, options, self._request.seconds, opened)
+        most = self._request.seconds
+        tried = await try_mutants(narrow, tests, lines, options, self._compiled, most, opened)
         survivors, problem = (
             tried.survivors,
             " ".join(filter(None, [coverage.problem, tried.problem])),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ....server.programs import OpenSandbox
+from ...run_generated_tests.compiling import Compiled
 from ...run_generated_tests.measured import Mutant, Worth, WorthOptions
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import run_mixed
@@ -28,6 +29,7 @@ async def try_mutants(
     tests: Mapping[str, Mapping[str, Sequence[int]]],
     lines: Mapping[str, Iterable[int]],
     options: WorthOptions,
+    compiled: Compiled,
     seconds: float,
     opened: OpenSandbox,
 ) -> Tried:
@@ -48,7 +50,7 @@ async def try_mutants(
     }
     guest["mutation"] = {**guest["mutation"], "most": _MOST_MUTANTS}
     limit = min(common.seconds, seconds)
-    job = replace(common, guests={"worth": guest}, seconds=limit)
+    job = replace(common, guests={"worth": guest}, compiled=compiled, seconds=limit)
     [run] = await run_mixed([(project, job)], opened)
     worth = read(run, list(tests), options)
     if worth.mutation is None:

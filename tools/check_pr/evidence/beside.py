@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ....server.programs import OpenSandbox
+from ...run_generated_tests.compiling import Compiled
 from .runs import Told
 
 
@@ -14,6 +15,8 @@ class Beside(Protocol):
         """Guests of a run of head that look by the way; they change nothing that tests can notice."""
         ...
 
-    async def beside(self, told: Told, opened: OpenSandbox) -> None:
-        """What is done beside the reruns, given what became of head's tests and how sandboxes of head are opened."""
+    async def beside(self, told: Told, opened: OpenSandbox, compiled: Compiled) -> None:
+        """What is done beside the reruns, given what became of head's tests, how sandboxes of head are opened, and the
+        test files that are compiled.
+        """
         ...

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ...run_generated_tests.repeats import draws_on_chance
-from ...run_generated_tests.suite import parsed
+from ...run_generated_tests.suite import every_statement, parsed
 from .ground import Ground
 from .runs import Told
 from .statements import statements
@@ -80,7 +80,7 @@ def _drawing(view: View, path: str, numbers: set[int]) -> Iterator[str]:
     if tree is None or not draws_on_chance(source):
         return
     lines = source.splitlines()
-    scopes = [node for node in ast.walk(tree) if isinstance(node, _Scope)]
+    scopes = [node for node in every_statement(tree) if isinstance(node, _Scope)]
     for node, span in statements(tree):
         if numbers.isdisjoint(span) or isinstance(node, ast.Import | ast.ImportFrom):
             continue
@@ -100,7 +100,7 @@ def _with_users(view: View, names: set[str]) -> set[str]:
     for module in view.sources[:_MOST_MODULES] if names else ():
         source = text(view.files[module.path])
         tree, lines = parsed(source), source.splitlines()
-        for node in ast.walk(tree) if tree is not None else ():
+        for node in every_statement(tree) if tree is not None else ():
             if isinstance(node, _Scope) and not node.name.startswith("__"):
                 body = "\n".join(lines[node.lineno - 1 : node.end_lineno])
                 users.append((node.name, set(_WORD.findall(body))))

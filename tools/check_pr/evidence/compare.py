@@ -95,7 +95,7 @@ class _Comparison:
         async with anyio.create_task_group() as group:
             group.start_soon(decide)
             if beside is not None:
-                group.start_soon(beside.beside, ran.head, self._at_head)
+                group.start_soon(beside.beside, ran.head, self._at_head, ground.compiled)
         [table] = again
         tests = ordered(table.every())
         return Evidence(

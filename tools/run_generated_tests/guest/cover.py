@@ -10,8 +10,6 @@ import os
 import tempfile
 from typing import Any
 
-import coverage
-
 Lines = dict[str, dict[str, list[int]]]
 """By test, then by file: the lines that it ran."""
 
@@ -20,6 +18,8 @@ class Cover:
     """Measures from its making on; `pause` and `resume` around what is not to be measured."""
 
     def __init__(self, files: list[str]) -> None:
+        import coverage  # takes as long as pytest itself, and not every run measures
+
         os.environ.setdefault("COVERAGE_CORE", "ctrace")
         self._files = files
         self._coverage = coverage.Coverage(
@@ -53,6 +53,8 @@ class Cover:
 
     def files(self) -> dict[str, dict[str, Any]]:
         """For each file: executed and missing lines, and branches as pairs of lines."""
+        import coverage
+
         handle, name = tempfile.mkstemp(suffix=".json")
         os.close(handle)
         try:

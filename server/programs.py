@@ -171,7 +171,8 @@ class _Queue:
         self._programs = programs
         self._again: deque[_Task] = deque()
         self._running = 0
-        self._changed = anyio.Condition()
+        # Programs take it twice each; a turn of the loop each time would be a tenth of what they cost this process.
+        self._changed = anyio.Condition(anyio.Lock(fast_acquire=True))
         self.all_ended = anyio.Event()
 
     async def take(self) -> _Task | None:

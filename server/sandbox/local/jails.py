@@ -53,7 +53,9 @@ class Jails(Generic[J]):
 
         Raises SandboxUnavailable once all are closed, and what `start` raises.
         """
-        lock = self._starting.setdefault(key, anyio.Lock())
+        lock = self._starting.get(key)
+        if lock is None:
+            lock = self._starting[key] = anyio.Lock(fast_acquire=True)
         try:
             async with lock:
                 jail = self._jails.get(key)

@@ -255,7 +255,21 @@ def _of_output(snippet: Snippet, cell: CellResult, rules: Rules, token: str) -> 
             return Judged(
                 "output_mismatch", reason, line=line, diff=found.diff, oracle=True, wrong=wrong
             )
-    return Judged("works", oracle=any(found.checked for _, _, found in compared))
+    oracle = any(found.checked for _, _, found in compared)
+    return Judged(
+        "works",
+        _not_compared([one for one, _, found in compared if not found.checked]),
+        oracle=oracle,
+    )
+
+
+def _not_compared(shown: Sequence[Expected]) -> str:
+    """What is to be said of outputs that stand behind code that printed nothing, or leave all of it out."""
+    lines = [one.line for one in shown if not one.flags]
+    if not lines:
+        return ""
+    where = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines))}"
+    return f"What is shown in {where} was compared with nothing that was printed."
 
 
 def _of_block(

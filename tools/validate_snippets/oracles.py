@@ -53,7 +53,8 @@ def compare(
 ) -> Comparison:
     """Compare shown output with what was printed."""
     flags = {**(rules.flags or {}), **expected.flags}
-    if any(flags.get(name) for name in _UNCHECKED_FLAGS):
+    all_left_out = "..." in expected.text and not expected.text.replace("...", "").strip()
+    if all_left_out or any(flags.get(name) for name in _UNCHECKED_FLAGS):
         return Comparison(True, checked=False)
     if expected.source in {"doctest", "testoutput"} and doctest_matches(expected.text, got, flags):
         return Comparison(True)

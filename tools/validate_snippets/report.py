@@ -211,6 +211,9 @@ def render(report: SnippetsReport, *, passed: bool = True) -> str:
         lines += [f"{problem}" for problem in file.problems]
         for result in file.results:
             lines += _lines(file.file, result) if result.verdict != "passed" else []
+            # An exception that is wanted is no reservation.
+            if result.verdict == "passed" and result.kind != "expected_error" and result.reason:
+                lines.append(f"{file.file}:{result.line}: passed, but: {result.reason}")
         lines += _passed(file) if passed else []
         lines += _update(file)
     if empty := [file.file for file in report.files if _is_empty(file)]:

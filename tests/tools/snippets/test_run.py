@@ -180,6 +180,17 @@ async def test_setup_is_named_and_an_oracle_too(app: App) -> None:
     assert report.without_oracle == 2
 
 
+async def test_a_shown_output_that_nothing_printed_is_told(app: App) -> None:
+    """It could be anything, so the pass does not speak for it; whoever reads the text sees that, too."""
+    code = "def greet():\n    print('Hello')\n\ngreet()\n#> Goodbye\nprint(1)\n#> 1"
+
+    report, (result,) = await check(app, SnippetsRequest(text=python(code)))
+
+    assert (result.verdict, result.had_oracle) == ("passed", True)
+    assert result.reason == "What is shown in line 7 was compared with nothing that was printed."
+    assert f"<text>:3: passed, but: {result.reason}" in render(report, passed=False)
+
+
 async def test_nothing_found_is_skipped_loudly(app: App) -> None:
     """Zero snippets are no pass, and neither are snippets that were all skipped."""
     none = await run(app, "local", SnippetsRequest(text="Only prose."))

@@ -171,30 +171,31 @@ class _Queue:
         self._programs = programs
         self._again: deque[_Task] = deque()
         self._running = 0
-        # Programs take it twice each; a turn of the loop each time would be a tenth of what they cost this process.
-        self._changed = anyio.Condition(anyio.Lock(fast_acquire=True))
+        self._changed: anyio.Event | None = None  # what those wait for who found nothing
         self.all_ended = anyio.Event()
 
     async def take(self) -> _Task | None:
         """The next program; None when all have ended."""
-        async with self._changed:
-            while True:
-                task = self._again.popleft() if self._again else self._fresh()
-                if task is not None:
-                    self._running += 1
-                    return task
-                if not self._running:
-                    self.all_ended.set()
-                    return None
-                await self._changed.wait()
+        while True:
+            task = self._again.popleft() if self._again else self._fresh()
+            if task is not None:
+                self._running += 1
+                return task
+            if not self._running:
+                self.all_ended.set()
+                return None
+            if self._changed is None:
+                self._changed = anyio.Event()
+            await self._changed.wait()
 
-    async def ended(self, task: _Task, *, again: bool) -> None:
+    def ended(self, task: _Task, *, again: bool) -> None:
         """A program that was taken is done with, or is to be given to another worker."""
-        async with self._changed:
-            self._running -= 1
-            if again:
-                self._again.append(task)
-            self._changed.notify_all()
+        self._running -= 1
+        if again:
+            self._again.append(task)
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def _fresh(self) -> _Task | None:
         program = next(self._programs, None)
@@ -229,7 +230,7 @@ async def _use(
     async def lane(task: _Task | None) -> None:
         while task is not None:
             if lost.is_set():
-                await queue.ended(task, again=True)  # it was not run here, so this is no loss
+                queue.ended(task, again=True)  # it was not run here, so this is no loss
                 return
             await _run_one(sandbox, queue, task, lost, results)
             task = None if lost.is_set() else await queue.take()
@@ -257,10 +258,10 @@ async def _run_one(
         await _settle(queue, task, error, results)
     except (SandboxError, InvalidInput) as error:
         await results.send(Ran(task.program, None, str(error), task.losses))
-        await queue.ended(task, again=False)
+        queue.ended(task, again=False)
     else:
         await results.send(Ran(task.program, result, losses=task.losses))
-        await queue.ended(task, again=False)
+        queue.ended(task, again=False)
 
 
 async def _settle(
@@ -271,4 +272,4 @@ async def _settle(
     again = task.losses < _MOST_RUNS and isinstance(error, SandboxUnavailable)
     if not again:
         await results.send(Ran(task.program, None, str(error), task.losses))
-    await queue.ended(task, again=again)
+    queue.ended(task, again=again)

@@ -34,7 +34,12 @@ def prepare(request: TestsRequest, roots: Sequence[Path]) -> Prepared:
     Raises:
         InvalidInput: the arguments cannot be honoured.
     """
-    given = {**_checked(request.source), **_checked(request.tests)}
+    source, written = _checked(request.source), _checked(request.tests)
+    if both := sorted(path for path in source.keys() & written if source[path] != written[path]):
+        raise InvalidInput(
+            f"{both[0]} is given as source and, otherwise, as tests: nothing was run."
+        )
+    given = {**source, **written}
     kept: list[Kept] = []
     notes: list[str] = []
     files: dict[str, bytes] = {}

@@ -169,8 +169,19 @@ def _tampering(evidence: Evidence, results: Sequence[TestResult]) -> Iterator[Re
     project = evidence.prepared.project
     guarded = {*project.tests, *(module.path for module in project.sources)}
     changed = sorted(guarded & {path for run in evidence.repeats.runs for path in run.changed})
-    if changed and any("a file of the project" in result.left for result in results):
+    if not changed:
+        return
+    if any(_has_changed_files(result) for result in results):
         yield Reason("tampers", f"It changes files of the project: {', '.join(changed)}.", "drop")
+    elif not any(
+        _has_changed_files(one) for run in evidence.repeats.runs for one in run.tests.values()
+    ):
+        said = f"Something around the tests changes files of the project: {', '.join(changed)}."
+        yield Reason("tampers", said, "drop")
+
+
+def _has_changed_files(result: TestResult) -> bool:
+    return "a file of the project" in result.left
 
 
 def _findings(evidence: Evidence, name: str, item: Item | None) -> Iterator[Reason]:

@@ -18,8 +18,8 @@ REFUSED = sorted((LABELLED / "refused").glob("*.txt"))
 
 # They end, hang or deceive the process that others would share, or are about what is not collected.
 LOUD = {
-    "assert_false_never_run", "class_with_init", "deletes_other_tests", "edits_the_source", "forges_records_by_frames",
-    "forges_records_by_gc", "forks_and_leaves", "import_only", "infinite_loop", "kills_its_parent",
+    "assert_false_never_run", "class_with_init", "deletes_other_tests", "edits_the_source", "edits_the_source_at_import",
+    "forges_records_by_frames", "forges_records_by_gc", "forks_and_leaves", "import_only", "infinite_loop", "kills_its_parent",
     "main_guard_only", "os_exit", "os_exit_at_import", "patches_pytest_reports", "patches_the_call",
     "prints_passed_and_leaves", "pytest_exit", "rebinds_the_source_for_good", "skip_everything", "skip_inside",
     "skip_module", "system_exit_at_import", "writes_to_every_descriptor", "xfail_everything",

@@ -127,6 +127,14 @@ def test_other_tests_are_not_run_in_the_place_of_those_that_were_named(
         prepare(TestsRequest(project=".", only=("one.py", name)), (tmp_path,))
 
 
+def test_tests_do_not_take_the_place_of_the_source() -> None:
+    """Then they would be tests of themselves."""
+    tests = {"test_one.py": TEST.format(name="one"), "./one.py": "def add(a, b): return 3\n"}
+
+    with pytest.raises(InvalidInput, match=r"one\.py is given as source and, otherwise, as tests"):
+        prepare(TestsRequest(source={"one.py": ADD}, tests=tests), ())
+
+
 def test_a_file_of_tests_that_pytest_does_not_look_into_is_not_passed_over() -> None:
     """Unless the others use it."""
     checks = TEST.format(name="one")

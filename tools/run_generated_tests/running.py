@@ -2,6 +2,7 @@
 
 import base64
 import json
+import posixpath
 import random
 import secrets
 import zlib
@@ -17,11 +18,13 @@ from ...server.sandbox import Cell, Program, ProgramResult
 from .compiling import Compiled
 from .events import Probe, ProbeKind, TestRun
 from .project import ROOT, Project
+from .scripts import commands
 from .story import read
 
 Order = Literal["natural", "reversed", "shuffled"]
 
 LANES = 2
+_BIN = f"{posixpath.dirname(ROOT)}/bin"
 _GUEST = Path(__file__).parent / "guest"
 _PACKAGE = "proofbox_guest"
 _UNSENT = {"driver", "boot"}
@@ -155,6 +158,7 @@ class _Prepared:
         return Program(name, (cell,), files=files, timeout=plan.seconds + _MARGIN_SECONDS)
 
     def _config(self, project: Project, plan: Plan) -> dict[str, Any]:
+        path = [f"{ROOT}/{root}".rstrip("/") for root in project.roots]
         child = {
             "key": secrets.token_hex(32),
             "modules": {
@@ -162,7 +166,7 @@ class _Prepared:
                 **{f"{_PACKAGE}.{name}": source for name, source in plan.modules.items()},
             },
             "root": ROOT,
-            "path": [f"{ROOT}/{root}".rstrip("/") for root in project.roots],
+            "path": path,
             "arguments": arguments(project, plan),
             "ids": plan.ids,
             "but": sorted(plan.but),
@@ -177,6 +181,8 @@ class _Prepared:
             "boot": (_GUEST / "boot.py").read_text(),
             "child": child,
             "cwd": ROOT,
+            "bin": _BIN,
+            "commands": commands(project.files, path),
             "env": {
                 "PYTHONHASHSEED": str(plan.hash_seed),
                 "TZ": plan.timezone,

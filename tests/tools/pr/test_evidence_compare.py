@@ -525,6 +525,35 @@ async def test_a_test_that_depends_on_others_is_no_regression(check: Compare) ->
     assert kinds(evidence)["test_b.py::test_state"] == "flaky"
 
 
+async def test_tests_find_the_commands_of_the_project_and_of_its_own_side(check: Compare) -> None:
+    """By their names, as in an environment that the project is installed into; each side runs its own code."""
+    manifest = '[project]\nname = "shop"\n[project.scripts]\nshop-total = "shop.cli:main"\n'
+    tests = """
+        import shutil, subprocess
+        def said():
+            return subprocess.run(["shop-total", "3"], capture_output=True, text=True, check=True).stdout
+        def test_its_total():
+            assert said() == "6"
+        def test_that_it_is_first_on_the_path():
+            assert shutil.which("shop-total") == "/home/user/bin/shop-total"
+            assert shutil.which("pytest") == "/env/bin/pytest"
+    """
+    command = "import sys\ndef main():\n    sys.stdout.write(str({} * int(sys.argv[1])))\n"
+    before = {
+        "pyproject.toml": manifest,
+        "src/shop/__init__.py": "",
+        "src/shop/cli.py": command.format(2),
+        "tests/test_shop.py": text(tests),
+    }
+
+    evidence = await check(before, {**before, "src/shop/cli.py": command.format(3)}, reruns=0)
+
+    assert kinds(evidence) == {
+        "test_shop.py::test_its_total": "pass_to_fail",
+        "test_shop.py::test_that_it_is_first_on_the_path": "pass_to_pass",
+    }
+
+
 async def test_large_test_files_are_compiled_once_and_come_out_alike(opened: OpenSandbox) -> None:
     """Head's and base's, which differ; what failed is said as pytest says it."""
     much = "# a line\n" * 12_000

@@ -35,6 +35,7 @@ _IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal
 def main(config: dict[str, Any]) -> None:
     """Run the tests that `config` describes; print one line: the token, then the packed answer."""
     _harden()
+    _make_commands(config.get("bin", ""), config.get("commands", {}))
     before = _digests(config["watched"])
     answer = _Run(config).finish()
     after = _digests(config["watched"])
@@ -48,6 +49,23 @@ def _harden() -> None:
         raise OSError(ctypes.get_errno(), "the driver could not be made safe from the tests")
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _make_commands(folder: str, commands: dict[str, str]) -> None:
+    """What the project's installation would put on the path."""
+    for name, text in commands.items():
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!{sys.executable}\n{text}")
+        os.chmod(path, 0o755)
+
+
+def _environment(config: dict[str, Any]) -> dict[str, str]:
+    found = {**os.environ, **config["env"]}
+    if config.get("commands"):
+        found["PATH"] = f"{config['bin']}{os.pathsep}{found.get('PATH', os.defpath)}"
+    return found
 
 
 def _digests(paths: list[str]) -> dict[str, str]:
@@ -106,7 +124,7 @@ class _Run:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(config_read, record_write),
-            env={**os.environ, **self._config["env"]},
+            env=_environment(self._config),
             cwd=self._config["cwd"],
             start_new_session=True,
         )

@@ -1,5 +1,6 @@
 """What every test shares."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,15 @@ from fakes import FakeBackend, VirtualClock
 from standin import StandIn
 
 pytest.register_assert_rewrite("sandbox_contract", "programs_contract")
+
+# All that collecting makes stays, some millions of objects: looking for cycles in them takes seconds and finds none.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is something to find, but not in what is there."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -51,8 +51,10 @@ def decide(projects: Sequence[Checked]) -> Decision:
         return Decision("skipped", _nothing(projects), review)
     mended = _number(projects, "fail_to_pass_strong", "fail_to_pass_weak")
     before = f", of which {mended} failed at base" if mended else ""
-    reason = f"Tests that pass at head: {proven}{before}; none that held at base broke."
-    return Decision("passed", reason, review)
+    chosen = " ".join(_all(projects, _left_out))
+    run = "of those that were run, none" if chosen else "none"
+    reason = f"Tests that pass at head: {proven}{before}; {run} that held at base broke. {chosen}"
+    return Decision("passed", reason.rstrip(), review)
 
 
 _Rule = Callable[[Checked], Iterable[str]]
@@ -129,6 +131,12 @@ def _undecided(checked: Checked) -> Iterator[str]:
     for python in checked.beyond.pythons:
         if python.verdict == "errored":
             yield f"On Python {python.python}: {python.reason}"
+
+
+def _left_out(checked: Checked) -> Iterator[str]:
+    """Which tests were not run: of these nothing is said."""
+    if checked.evidence is not None and checked.evidence.selected.endswith("were not run."):
+        yield checked.evidence.selected
 
 
 def _nothing(projects: Sequence[Checked]) -> str:

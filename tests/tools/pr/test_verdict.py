@@ -49,6 +49,11 @@ HELD = one("pass_to_pass", base="passed", head="passed")
     [
         (checked(evidence(HELD)), "passed", "none that held at base broke"),
         (checked(evidence(HELD, one("fail_to_pass_strong"))), "passed", "1 failed at base"),
+        (
+            checked(evidence(HELD, selected="1 of 20 test files. The other 19 were not run.")),
+            "passed",
+            "of those that were run, none that held at base broke. 1 of 20",
+        ),
         (checked(evidence(HELD, one("pass_to_fail"))), "failed", "test_pass_to_fail"),
         (checked(evidence(HELD, one("new_and_fails"))), "failed", "New tests that fail"),
         (checked(evidence(HELD, one("unknown"))), "errored", "test_unknown"),

@@ -50,7 +50,10 @@ def is_test_file(path: str, patterns: Iterable[str] = ("test_*.py", "*_test.py")
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-@lru_cache(maxsize=32)
+_KEPT = 32
+
+
+@lru_cache(maxsize=_KEPT)
 def parsed(text: str) -> ast.Module | None:
     """The tree of a module, for all who only read it; None of what is no Python. The last few are kept, since
     large files are asked for again and again.
@@ -59,6 +62,13 @@ def parsed(text: str) -> ast.Module | None:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def parse_ahead(contents: Iterable[bytes]) -> None:
+    """Have the trees of these files kept, where that is no more than are kept at one time."""
+    texts = {content.decode("utf-8", "replace") for content in contents}
+    for text in texts if len(texts) <= _KEPT else ():
+        parsed(text)
 
 
 def read_sheet(path: str, text: str) -> Sheet:

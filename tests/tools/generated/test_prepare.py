@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from proofbox.server.sandbox import InvalidInput
+from proofbox.tools.run_generated_tests import suite
 from proofbox.tools.run_generated_tests.manifest import read_manifest
 from proofbox.tools.run_generated_tests.prepare import Prepared, prepare
 from proofbox.tools.run_generated_tests.request import TestsRequest
@@ -199,3 +200,18 @@ def test_a_file_that_is_no_python_says_so() -> None:
 
     assert (sheet.tests, sheet.error_line) == ((), 1)
     assert sheet.error
+
+
+def test_files_are_parsed_ahead_where_all_of_their_trees_are_kept() -> None:
+    """So that whoever asks next has them at once; more than that would only be parsed twice. No Python is no matter."""
+    few = [b"ahead = %d\n" % number for number in range(5)] + [b"def\n"]
+    many = [b"far_ahead = %d\n" % number for number in range(100)]
+    suite.parsed.cache_clear()
+
+    suite.parse_ahead(many)
+    assert suite.parsed.cache_info().currsize == 0
+
+    suite.parse_ahead([*few, *few])
+    assert suite.parsed.cache_info().misses == 6
+    assert suite.parsed("ahead = 3\n") is not None
+    assert suite.parsed.cache_info().misses == 6

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
+import anyio.to_thread
 
 from ....server.programs import Kept, OpenSandbox
 from ....server.sandbox import InvalidInput, ProgramRunner, SandboxError
 from ..._app import App
 from ...run_generated_tests.manifest import Manifest, read_manifest
+from ...run_generated_tests.suite import parse_ahead
 from ..pull.pull import Pull, Tree
 from ..request import PrRequest
 from .environment import Environment, Environments
@@ -177,6 +179,14 @@ class _Preparation:
             group.start_soon(make, 1)
             if not waits:
                 group.start_soon(pin, *needs)
+            # What is asked of them needs the builds, but the processors have little to do until then.
+            contents = [
+                content
+                for tree in trees
+                for path, content in tree.files.items()
+                if path.endswith(".py")
+            ]
+            group.start_soon(anyio.to_thread.run_sync, parse_ahead, contents)
         if waits and not errors:
             full = [with_built(needs[n], manifests[n], made[n].requires) for n in (0, 1)]
             await pin(full[0], full[1])

@@ -32,7 +32,7 @@ async def test_no_trick_passes_and_none_does_harm(
     open_sandbox: OpenSandbox, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each of over 60 answers has an outcome that is right for it, and the harness notices nothing."""
-    tasks = {**load_tasks(HUMAN_EVAL), "double": double(), "briefly": double(wall_seconds=2)}
+    tasks = {**load_tasks(HUMAN_EVAL), "double": double(), "briefly": double(wall_seconds=1)}
     candidates = [Candidate(_task(one), one.name, 0, one.code) for one in CHEATS]
     assert len(CHEATS) >= 60
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

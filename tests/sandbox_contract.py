@@ -754,6 +754,48 @@ async def test_bash_keeps_its_state_and_reports_status(sandbox: Sandbox) -> None
 
 
 @pytest.mark.slow
+async def test_a_pipeline_at_the_end_of_bash_fails_where_any_part_of_it_does(
+    sandbox: Sandbox,
+) -> None:
+    """`pytest | tail` is the way to overlook a failure; `yes | head` is none."""
+
+    async def status_of(code: str) -> str | None:
+        shown = await sandbox.run_code(code, language="bash", timeout=PATIENCE)
+        return shown.error.value if shown.error else None
+
+    with anyio.fail_after(3 * PATIENCE):
+        failing = [await status_of(c) for c in ("false | cat", "echo a\nnosuch 2>&1 | tail -1 # x")]
+        fine = [
+            await status_of(code)
+            for code in (
+                "yes | head -1",
+                "if false | cat; then echo yes; fi",
+                "false | cat\ntrue",
+                "cat <<END | cat\nfalse | cat\nEND",
+                "seq 2 | while read -r n; do echo $n; done",
+            )
+        ]
+
+    assert failing == ["exit status 1", "exit status 127"]
+    assert fine == [None] * 5
+
+
+async def test_a_command_in_a_python_cell_that_fails_fails_the_cell(sandbox: Sandbox) -> None:
+    """IPython goes on after it in silence, and so would a verdict on `!pytest`."""
+    names = "def f(word):\n    !echo {word} $word\nf('hi')"
+    with anyio.fail_after(3 * PATIENCE):
+        failed = await sandbox.run_code("!exit 3\n!true\nprint('on')", timeout=PATIENCE)
+        kept = await sandbox.run_code("print(_exit_code)", timeout=PATIENCE)
+        well = await sandbox.run_code(names, timeout=PATIENCE)
+
+    assert (failed.outcome, failed.stdout.text) == ("raised", "on\n")
+    assert failed.error is not None
+    assert (failed.error.name, failed.error.value) == ("ExitStatus", "exit status 3: !exit 3")
+    assert (kept.outcome, kept.stdout.text) == ("completed", "0\n")
+    assert (well.outcome, well.stdout.text) == ("completed", "hi hi\r\n")  # from a terminal
+
+
+@pytest.mark.slow
 async def test_a_bash_that_exits_is_a_success_only_at_the_end_of_its_code(sandbox: Sandbox) -> None:
     """There `exit` says how it went, and bash lives on; behind any other something did not run."""
 

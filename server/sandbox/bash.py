@@ -1,8 +1,9 @@
-"""Bash code that ends with `exit`, as scripts do.
+"""Bash code whose status says how all of it went: where it ends with `exit`, and where with a pipeline.
 
 A session's bash reads one piece of code after another, and `exit` would end it: nobody could tell the last
 statement of a script, where it only says how all of it went, from one in the middle, behind which
-something did not run.
+something did not run. And bash knows only of the last command of a pipeline how it went: `pytest | tail` is
+a success whatever the tests say.
 """
 
 import re
@@ -21,6 +22,50 @@ _END_OF_BRANCH = re.compile(
     r"(?:[;\s]*(?<=[;\s])(?:else|elif|fi|esac)(?![\w-])|\s*;;|[;\s]*$)"
 )
 _MORE_THAN_BRANCHES = re.compile(r"\b(?:for|while|until|select|function|trap)\b|\(\)|<<")
+
+# Behind a condition or a loop it is another pipeline that bash remembers, whose end is rarely that of all.
+# 141 is of a command that wrote to `head`, which had enough.
+_WHOLE_PIPELINE = (
+    '{ __proofbox_status=$? __proofbox_parts=("${PIPESTATUS[@]}"); '
+    'if [ "$__proofbox_status" = 0 ] && [ "${__proofbox_parts[${#__proofbox_parts[@]}-1]}" = 0 ]; then '
+    'for __proofbox_part in "${__proofbox_parts[@]}"; do case $__proofbox_part in 0|141) ;; '
+    "*) __proofbox_status=$__proofbox_part ;; esac; done; fi; "
+    '(exit "$__proofbox_status"); } 2>/dev/null'
+)
+_HEREDOC = re.compile(r"(?<!<)<<(?!<)(?:-?[ \t]*(?P<quote>['\"]?)(?P<word>\w+)(?P=quote))?")
+
+
+# Ends of pipelines that do not read all that there is.
+_STOPS_EARLY = re.compile(r"\|\s*(?:head\b|sed\b[^|]*\bq\b|grep\b[^|]*\s-\w*[qm])[^|]*$")
+
+
+def honest(code: str, *, ignores_sigpipe: bool = False) -> str:
+    """The same code, whose status is not 0 if its last pipeline failed anywhere, or an `exit` at its end says so.
+
+    Where bash `ignores_sigpipe`, what writes to `head` fails like anything else, so a pipeline with such an end
+    keeps the status that bash gives it.
+    """
+    stops = ignores_sigpipe and _STOPS_EARLY.search(code) is not None
+    return exit_as_status(code) if stops else with_pipeline(exit_as_status(code))
+
+
+def with_pipeline(code: str) -> str:
+    """The same code with the status of the whole of its last pipeline: that of the last command in it that failed.
+
+    Pipelines before stay as they are: what `if` and `set -e` make of them is the code's own business.
+    """
+    if "|" not in code or code.endswith("\\") or _has_open_heredoc(code):
+        return code
+    return f"{code}\n{_WHOLE_PIPELINE}"
+
+
+def _has_open_heredoc(code: str) -> bool:
+    # What is put behind it would be text of it.
+    return any(
+        here["word"] is None
+        or not re.search(rf"^\t*{re.escape(here['word'])}$", code[here.end() :], re.MULTILINE)
+        for here in _HEREDOC.finditer(code)
+    )
 
 
 def exit_as_status(code: str) -> str:

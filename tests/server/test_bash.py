@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from proofbox.server.sandbox.bash import exit_as_status
+from proofbox.server.sandbox.bash import exit_as_status, with_pipeline
 
 
 def run(code: str) -> tuple[str, int | None]:
@@ -89,3 +89,42 @@ def test_an_exit_before_the_end_stays_one(code: str) -> None:
 def test_what_only_looks_like_an_exit_is_left_alone(code: str) -> None:
     """It is an argument, or text."""
     assert exit_as_status(code) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("false | cat", 1),
+        ("nosuch 2>/dev/null | cat  # so", 127),
+        ("set -u; (exit 3) | (exit 4) | true;", 4),
+        ("cat <<END | grep -v a\na | b\nEND", 1),
+        ("cat <<END\na | b\nEND", 0),
+        ("yes | head -1", 0),
+        ("if false | cat; then echo yes; fi", 0),
+        ("if false | grep -q x; then echo yes; fi", 0),
+        ("while false | grep -q x; do echo; done", 0),
+        ("false | cat\ntrue", 0),
+        ("false | cat || echo no; echo yes", 0),
+        ("false || true | cat", 0),
+        ("seq 2 | while read -r n; do echo $n; done", 0),
+    ],
+)
+def test_a_pipeline_at_the_end_is_as_good_as_its_worst_part(code: str, status: int) -> None:
+    """It prints what it would have printed, even where bash says what it does."""
+    for options in ("", "set -x\n"):
+        plain, whole = (
+            subprocess.run(
+                ["bash", "-c", options + each], capture_output=True, text=True, check=False
+            )
+            for each in (code, with_pipeline(code))
+        )
+
+        assert whole.returncode == status
+        assert whole.stdout == plain.stdout
+        assert sorted(whole.stderr.split("\n")) == sorted(plain.stderr.split("\n"))
+
+
+@pytest.mark.parametrize("code", ["echo a", "a | cat <<END\nb", "a | cat <<$x\n$x", "a | b \\"])
+def test_what_would_take_the_check_for_its_own_text_is_left_alone(code: str) -> None:
+    """An open here-document, or a line that goes on."""
+    assert with_pipeline(code) == code

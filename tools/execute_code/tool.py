@@ -51,7 +51,8 @@ async def execute_code(
         Field(
             max_length=40,
             description="python (IPython: magics, !commands and top-level await work), bash, or "
-            "javascript; on E2B also typescript, r and java.",
+            "javascript; on E2B also typescript, r and java. A !command that fails fails the code, and so "
+            "does any part of a pipeline that bash code ends with.",
         ),
     ] = "python",
     session_id: Annotated[

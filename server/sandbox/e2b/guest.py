@@ -11,7 +11,8 @@ HOME = "/home/user"
 MARK = "PROOFBOX_COMMAND"
 
 # IPython's advice after `sys.exit()` is for somebody at a prompt, and where it was called is not shown;
-# `exit(1)` lets the cell go on and then the kernel end, as if all were well. And its streams send what a fifth of
+# `exit(1)` lets the cell go on and then the kernel end, as if all were well; and so it is with a command behind
+# `!` that fails. And its streams send what a fifth of
 # a second printed as one message, which can be 100 MB; so pieces are cut and sent. IPython replaces
 # `write` of the stream for every cell and puts it back, hence the property.
 _SETTLE_IN = """\
@@ -28,12 +29,40 @@ def end_like_a_script(shell):
             raise SystemExit(code)
     shell.exiter.__class__ = Exit
 
+class ExitStatus(Exception):
+    pass
+
+def fail_like_a_script(shell):
+    system, run = shell.system, shell.run_ast_nodes
+    failed = []
+    def remember(proofbox_command):
+        text = shell.var_expand(proofbox_command, depth=1)
+        expand, shell.var_expand = shell.var_expand, lambda text, *_, **__: text
+        try:
+            system(text)
+        finally:
+            shell.var_expand = expand
+        if status := shell.user_ns.get("_exit_code"):
+            failed.append(ExitStatus("exit status %s: !%s" % (status, text)))
+    async def run_ast_nodes(nodes, cell_name, *args, **kwargs):
+        failed.clear()
+        result = kwargs.get("result", args[2] if len(args) > 2 else None)
+        if await run(nodes, cell_name, *args, **kwargs):
+            return True
+        if failed:
+            if result is not None:
+                result.error_in_exec = failed[0]
+            shell.showtraceback((ExitStatus, failed[0], None))
+        return bool(failed)
+    shell.system, shell.run_ast_nodes = remember, run_ast_nodes
+
 # Another replica may have settled in before.
 fresh = not hasattr(sys.stdout, "proofbox")
 try:
     from IPython import get_ipython
     if fresh:
         end_like_a_script(get_ipython())
+        fail_like_a_script(get_ipython())
 except Exception:
     pass
 

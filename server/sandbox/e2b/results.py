@@ -21,7 +21,9 @@ _TEXTS = (
 _BINARIES = (("png", "image/png"), ("jpeg", "image/jpeg"), ("pdf", "application/pdf"))
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_OURS = re.compile(r"^File <string>:\d+, in end_like_a_script.*\n(?: +\d+ .*\n)*", re.MULTILINE)
+_OURS = re.compile(
+    r"^File <string>:\d+, in (?:end|fail)_like_a_script.*\n(?: +\d+ .*\n)*", re.MULTILINE
+)
 _PYTHON_FRAME = re.compile(r"(?:Cell|Input) In ?\[(\d+)\](?:, line (\d+))?")
 _SCRIPT_FRAME = re.compile(r"(?:evalmachine\.<anonymous>|<anonymous>):(\d+)")
 

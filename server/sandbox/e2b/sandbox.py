@@ -11,8 +11,8 @@ import anyio
 import e2b
 from e2b_code_interpreter import AsyncSandbox, Context
 
+from .. import bash
 from ..base import Limits, OnOutput, Program
-from ..bash import exit_as_status
 from ..driving import programs
 from ..errors import InvalidInput, SandboxBusy, SandboxError, SandboxUnavailable
 from ..results import CommandResult, Execution, FileInfo, ProgramResult
@@ -321,7 +321,7 @@ def _prepared(code: str, language: str) -> str:
         case "python":
             return _with_leading_lines(code)
         case "bash":
-            return exit_as_status(code)
+            return bash.honest(code, ignores_sigpipe=True)
         case _:
             return code
 

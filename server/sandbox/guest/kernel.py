@@ -120,10 +120,10 @@ def _run(shell: Shell, code: str, message: Message) -> Message | None:
     compiler.cell = message["cell"]
     shell.current_code = code
     with _environment(message["env"]):
-        shell.shown = None
+        shell.shown = shell.failed = None
         result = shell.run_cell(code, store_history=True)
-        error = result.error_before_exec or result.error_in_exec or shell.shown
-        shell.shown = None
+        error = result.error_before_exec or result.error_in_exec or shell.shown or shell.failed
+        shell.shown = shell.failed = None
         if error is None:
             return None
         return tracebacks.describe(error, tracebacks.cell_name(message["cell"]))

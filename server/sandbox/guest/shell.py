@@ -22,6 +22,7 @@ from IPython.core.displaypub import DisplayPublisher
 from IPython.core.formatters import DisplayFormatter
 from IPython.core.inputtransformer2 import TransformerManager, leading_empty_lines
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.process import system  # pyright: ignore[reportPrivateImportUsage]
 from traitlets import Type, default
 from traitlets.config import Config
 
@@ -137,6 +138,10 @@ class _Exit(ExitAutocall):
         raise SystemExit(code)
 
 
+class ExitStatus(Exception):
+    """A command behind `!` did not end well, of which IPython says nothing."""
+
+
 class Shell(InteractiveShell):
     """IPython's shell that sends instead of printing, and leaves tracebacks to us."""
 
@@ -145,6 +150,8 @@ class Shell(InteractiveShell):
     compiler_class = Type(_Compiler)
     current_code = ""
     shown: BaseException | None = None
+    # The first command behind `!` of a cell that did not end well.
+    failed: ExitStatus | None = None
     # Takes a bundle of MIME representations, and whether it is the value of the last expression.
     show: Callable[[dict[str, Any], bool], None] | None = None
 
@@ -189,6 +196,16 @@ class Shell(InteractiveShell):
     def _tee(self, channel: str) -> Generator[None, None, None]:
         """Nothing: IPython would keep everything that is printed, for as long as the session lives."""
         yield
+
+    def system_piped(self, cmd: str) -> None:
+        """As IPython's, but a failure is remembered: the cell goes on after it, and must not read like success."""
+        command: str = self.var_expand(cmd, depth=1)
+        status: int = system(command)  # pyright: ignore[reportUnknownArgumentType]
+        self.user_ns["_exit_code"] = status
+        if status and self.failed is None:
+            self.failed = ExitStatus(f"exit status {status}: !{cmd}")
+
+    system = system_piped
 
     def enable_gui(self, gui: Any = None) -> None:
         """Nothing: there is no screen to integrate with."""

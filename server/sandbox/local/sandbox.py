@@ -6,8 +6,8 @@ from typing import Any
 
 import anyio
 
+from .. import bash
 from ..base import OnOutput
-from ..bash import exit_as_status
 from ..driving import answers
 from ..driving.connection import LOST, Call, Connection, check_environment, encode_code
 from ..errors import InvalidInput, SandboxUnavailable
@@ -88,7 +88,7 @@ class LocalSandbox(Programs):
             "timeout": timeout,
             "list": self._ahead.wanted(),
         }
-        code = exit_as_status(code) if language == "bash" else code
+        code = bash.honest(code) if language == "bash" else code
         call, message, _ = await self._request(request, encode_code(code), timeout, on_output)
         self._ahead.keep(message.get("entries"))
         return answers.execution(

@@ -73,7 +73,7 @@ async def benchmark(settings: Settings, wanted: Wanted) -> Verdict:
     """
     request, line = wanted.request(), _Line()
     async with (
-        open_app(settings, on_progress=line.say, roots=_roots(request)) as app,
+        open_app(settings, on_progress=line.say, warm=False, roots=_roots(request)) as app,
         planned(app, "local", request) as plan,
     ):
         if wanted.dry_run:

@@ -43,7 +43,7 @@ async def run_once(
         code=code, language=language, packages=packages, env=env, timeout_seconds=timeout_seconds
     )
     feed = Feed(None if as_json else _echo)
-    async with open_app(settings, on_progress=_tell) as app:
+    async with open_app(settings, on_progress=_tell, warm=False) as app:
         report = (await run(app, "local", request, feed)).report
         saved = await _save(app, report, Path(save)) if save else ()
     # The sandbox ended with this command, so nobody can go on with the session.

@@ -80,7 +80,9 @@ async def validate(settings: Settings, wanted: Wanted) -> Verdict:
     _check(wanted)
     known = _known(wanted)
     bar = _Bar()
-    async with open_app(settings, on_progress=bar.say, roots=_roots(wanted.paths)) as app:
+    async with open_app(
+        settings, on_progress=bar.say, warm=False, roots=_roots(wanted.paths)
+    ) as app:
         report = await run(app, "local", wanted.request, bar.count)
     bar.end()
     compared = baseline.Compared()

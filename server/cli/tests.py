@@ -55,7 +55,7 @@ async def judge(settings: Settings, wanted: Wanted) -> Verdict:
     _check(wanted)
     request, folder = _request(wanted)
     line = Line()
-    async with open_app(settings, on_progress=line.say, roots=(folder,)) as app:
+    async with open_app(settings, on_progress=line.say, warm=False, roots=(folder,)) as app:
         report = await _report(app, request, wanted, line.show)
     line.end()
     if wanted.as_json:

@@ -25,6 +25,12 @@ BASE = {
     "tests/sub/test_sub.py": "",
     "tests/data/cases.json": "{}",
     "tests/test_cases.py": "PATH = 'data/cases.json'\n",
+    "drivers/__init__.py": "import importlib\ndef get(name):\n    return importlib.import_module('.' + name, __name__)\n",
+    "drivers/kinds/fast.py": "x = 1\n",
+    "drivers/user.py": "far = __import__('pkg.late')\n",
+    "pkg/late.py": "x = 1\n",
+    "tests/test_drivers.py": "from drivers import get\n",
+    "tests/test_named.py": "import drivers.user\n",
     **SMALL,
 }
 
@@ -42,6 +48,8 @@ def chosen(head: Files, **wanted: Any) -> set[str]:
         ({"pkg/user.py": "x = 1\n"}, {"test_user", "test_deep"}),
         ({"pkg/table.csv": "2\n"}, {"test_user", "test_deep", "test_sub"}),
         ({"tests/helping.py": "x = 2\n"}, {"test_help"}),
+        ({"drivers/kinds/fast.py": "x = 2\n"}, {"test_drivers", "test_named"}),
+        ({"pkg/late.py": "x = 2\n"}, {"test_drivers", "test_named"}),
         ({"tests/data/cases.json": "[]"}, {"test_cases"}),
         ({"tests/sub/conftest.py": ""}, {"test_sub"}),
         ({"tests/test_core.py": "x = 2\n", "README.md": "x"}, {"test_core"}),
@@ -77,7 +85,7 @@ def test_all_tests_are_run_where_no_choice_can_be_made(
     """And the report says so."""
     found = ground(BASE, head, **wanted)
 
-    assert len(found.selection.head) == len(found.head.tests) == 26
+    assert len(found.selection.head) == len(found.head.tests) == 28
     assert why in found.selection.said
 
 

@@ -8,6 +8,8 @@ from .trees import View, text
 
 Written = tuple[int, str]
 """Level (0 for an absolute import) and dotted name."""
+# Of a file that makes up at run time what it imports: plugins, drivers, commands, which mostly lie beside it.
+_ANYTHING_BESIDE: Written = (1, "*")
 
 
 class Parsed:
@@ -33,6 +35,22 @@ def _written(content: bytes) -> Iterator[Written]:
             yield node.level, start
             names = (item.name for item in node.names)
             yield from ((node.level, f"{start}.{name}".lstrip(".")) for name in names)
+    if tree is not None and (b"import_module" in content or b"__import__" in content):
+        yield from filter(None, map(_called, ast.walk(tree)))
+
+
+def _called(node: ast.AST) -> Written | None:
+    """The import by a call, if it is one."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return None
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    if name not in {"import_module", "__import__"}:
+        return None
+    wanted = node.args[0]
+    if not isinstance(wanted, ast.Constant) or not isinstance(wanted.value, str):
+        return _ANYTHING_BESIDE
+    module = wanted.value.lstrip(".")
+    return len(wanted.value) - len(module), module
 
 
 class Importers:
@@ -67,8 +85,16 @@ class Importers:
             if level > len(folders) + 1:
                 continue
             inside = "/".join(folders[: len(folders) - level + 1])
+            if (level, name) == _ANYTHING_BESIDE:
+                yield from self._below(inside)
+                continue
             for start in dict.fromkeys(absolute if not level else [inside]):
                 yield from self._modules(start, name.split(".") if name else [])
+
+    def _below(self, folder: str) -> Iterator[str]:
+        """All Python files of a folder and those in it."""
+        start = f"{folder}/" if folder else ""
+        return (path for path in self._files if path.startswith(start) and path.endswith(".py"))
 
     def _first_without_init(self, folders: Sequence[str]) -> str:
         """The folder that pytest puts on the path for a test file."""

@@ -556,7 +556,7 @@ async def test_tests_find_the_commands_of_the_project_and_of_its_own_side(check:
 
 async def test_large_test_files_are_compiled_once_and_come_out_alike(opened: OpenSandbox) -> None:
     """Head's and base's, which differ; what failed is said as pytest says it."""
-    much = "# a line\n" * 12_000
+    much = f"# {'long ' * 200}\n" * 110
     before = {
         "shop.py": "x = 1\n",
         "test_shop.py": f"{much}import shop\ndef test_x():\n    assert shop.x == 1\n",

@@ -36,7 +36,7 @@ class Lines:
     @property
     def text(self) -> str:
         """The lines joined, each with a line end."""
-        return "".join(f"{text}\n" for text in self.texts)
+        return "\n".join([*self.texts, ""])
 
 
 def split(text: str) -> list[str]:

@@ -796,6 +796,27 @@ async def test_a_command_in_a_python_cell_that_fails_fails_the_cell(sandbox: San
 
 
 @pytest.mark.slow
+async def test_state_that_a_cancelled_call_cost_is_told_by_the_next(sandbox: Sandbox) -> None:
+    """It did not end when it was interrupted; nobody heard its answer."""
+    stubborn = "while True:\n  try:\n    print(1, flush=True)\n    while True: pass\n  except BaseException: pass"
+    begun = anyio.Event()
+    with anyio.fail_after(3 * PATIENCE):
+        await sandbox.run_code("count = 1", timeout=PATIENCE)
+        async with anyio.create_task_group() as group:
+            group.start_soon(
+                lambda: sandbox.run_code(
+                    stubborn, timeout=PATIENCE, on_output=lambda *_: begun.set()
+                )
+            )
+            await begun.wait()
+            group.cancel_scope.cancel()
+        after = await sandbox.run_code("count", timeout=PATIENCE)
+        again = await sandbox.run_code("1", timeout=PATIENCE)
+
+    assert (after.outcome, after.state_lost, again.state_lost) == ("raised", True, False)
+
+
+@pytest.mark.slow
 async def test_a_bash_that_exits_is_a_success_only_at_the_end_of_its_code(sandbox: Sandbox) -> None:
     """There `exit` says how it went, and bash lives on; behind any other something did not run."""
 

@@ -37,8 +37,14 @@ class Run(Activity):
         self._display_bytes = 0
         self._left_out = 0
         self._channel_open = True
+        self._is_heard = True
         self.child.unsent = memoryview(self._interpreter.ask(body.decode(), message))
         self.child.push()
+
+    def cancel(self) -> None:
+        """The host reads the answer no more: what was lost is for the next one to tell."""
+        self._is_heard = False
+        super().cancel()
 
     def readers(self) -> list[int | socket.socket]:
         return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
@@ -114,6 +120,8 @@ class Run(Activity):
         }
         details = _plain_details(said or {})
         loss = {"lost": lost or self._lost, "lost_before": self._lost}
+        if loss["lost"] and not self._is_heard:
+            self.session.keep_loss(self._interpreter.name)
         listing = files.serve({"op": "list", **self._list}, b"")[0] if self._list else {}
         self._finish({**answer, **details, **loss, "entries": listing.get("entries")})
 

@@ -81,6 +81,10 @@ class Session:
         self._lost.discard(language)
         return lost
 
+    def keep_loss(self, language: str) -> None:
+        """The answer that told of it is read by nobody, so the next one tells it."""
+        self._lost.add(language)
+
     def forget_interpreters(self) -> None:
         """They are dead, all of them: the next calls get new ones."""
         for language in list(self.interpreters):

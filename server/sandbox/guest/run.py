@@ -30,7 +30,7 @@ class Run(Activity):
         super().__init__(session, message)
         language = message["language"]
         self._list: Message | None = message.get("list")
-        self._lost = session.take_loss(language)
+        self._lost_before = session.has_lost(language)
         self._interpreter = session.interpreter(language)
         self.child = self._interpreter.child
         self._displays = 0
@@ -109,7 +109,6 @@ class Run(Activity):
         how: str,
         *,
         status: int | None = None,
-        lost: bool = False,
         said: Message | None = None,
     ) -> None:
         answer = {
@@ -119,9 +118,10 @@ class Run(Activity):
             "displays_left_out": self._left_out,
         }
         details = _plain_details(said or {})
-        loss = {"lost": lost or self._lost, "lost_before": self._lost}
-        if loss["lost"] and not self._is_heard:
-            self.session.keep_loss(self._interpreter.name)
+        language = self._interpreter.name
+        loss = {"lost": self.session.has_lost(language), "lost_before": self._lost_before}
+        if self._is_heard:
+            self.session.told_loss(language)
         listing = files.serve({"op": "list", **self._list}, b"")[0] if self._list else {}
         self._finish({**answer, **details, **loss, "entries": listing.get("entries")})
 
@@ -133,8 +133,7 @@ class Run(Activity):
         self.session.kill_all()
         self.child.drain(self._output)
         self.session.forget_interpreters()
-        self.session.take_loss(self._interpreter.name)
-        self._answer(error, self._stopped or how, status=self.child.status, lost=True)
+        self._answer(error, self._stopped or how, status=self.child.status)
 
     def _stop(self, why: str) -> None:
         if not self._channel_open:

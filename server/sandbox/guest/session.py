@@ -75,15 +75,13 @@ class Session:
             self.interpreters[language] = self.new_interpreter(language)
         return self.interpreters[language]
 
-    def take_loss(self, language: str) -> bool:
-        """Whether the interpreter for a language died since it was last used; asked once."""
-        lost = language in self._lost
-        self._lost.discard(language)
-        return lost
+    def has_lost(self, language: str) -> bool:
+        """Whether an interpreter for a language died, and nobody has been told yet."""
+        return language in self._lost
 
-    def keep_loss(self, language: str) -> None:
-        """The answer that told of it is read by nobody, so the next one tells it."""
-        self._lost.add(language)
+    def told_loss(self, language: str) -> None:
+        """Somebody has."""
+        self._lost.discard(language)
 
     def forget_interpreters(self) -> None:
         """They are dead, all of them: the next calls get new ones."""

@@ -135,7 +135,7 @@ def _undecided(checked: Checked) -> Iterator[str]:
 
 def _left_out(checked: Checked) -> Iterator[str]:
     """Which tests were not run: of these nothing is said."""
-    if checked.evidence is not None and checked.evidence.selected.endswith("were not run."):
+    if checked.evidence is not None and checked.evidence.partial:
         yield checked.evidence.selected
 
 

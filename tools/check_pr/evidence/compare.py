@@ -102,6 +102,7 @@ class _Comparison:
             tests=tests,
             counts=Counter(test.kind for test in tests),
             selected=ground.selection.said,
+            partial=ground.selection.partial,
             suspects=tuple(self._all_suspects(tests)),
             problems=tuple(self._problems()),
             regressions=tuple(regressions),

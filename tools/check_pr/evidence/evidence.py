@@ -64,7 +64,7 @@ class Evidence:
     Attributes:
         tests: every id once, sorted: regressions first.
         counts: how many there are of each kind; they add up to the number of tests.
-        selected: which tests were run and why, in words.
+        selected: which tests were run and why, in words. partial: others were left out, as not concerned.
         suspects: changes that need a person's eye.
         problems: why part of it could not be decided: timeouts, lost sandboxes, memory. Never a regression.
         regressions: other than of tests: head's package cannot be imported, nothing is collected any more.
@@ -76,6 +76,7 @@ class Evidence:
     tests: tuple[TestEvidence, ...] = ()
     counts: Mapping[Kind, int] = field(default_factory=dict[Kind, int])
     selected: str = ""
+    partial: bool = False
     suspects: tuple[Suspect, ...] = ()
     problems: tuple[str, ...] = ()
     regressions: tuple[str, ...] = ()

@@ -31,7 +31,7 @@ class Selection:
 
     `changed_base` and `changed_head` are those of them whose tests are not the same on both sides: the
     file itself was changed, or what only tests need. `same` are the tests in these that are the same all the
-    same, as `file::function`. `said`: which they are and why.
+    same, as `file::function`. `said`: which they are and why; `partial`: a change was thought to concern no more.
     """
 
     base: tuple[str, ...]
@@ -40,6 +40,7 @@ class Selection:
     changed_head: tuple[str, ...]
     said: str
     same: frozenset[str] = frozenset()
+    partial: bool = False
 
 
 def choose(pull: Pull, base: View, head: View, request: PrRequest, sheets: Sheets) -> Selection:
@@ -85,7 +86,7 @@ def _or_all(
     kinds = [reasons.get(path, "moved") for path in chosen[1]]
     shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     said = f"{count} of {total} test files: {shown}. The other {total - count} were not run."
-    return _selection(chosen, changed, said)
+    return replace(_selection(chosen, changed, said), partial=True)
 
 
 def _selection(

@@ -445,38 +445,29 @@ def test_doctor_says_why_there_is_no_sandbox(proofbox: Proofbox) -> None:
     assert re.search(r"processes +128 +- +-\n", ended.out)
 
 
-def test_help_is_quick_because_it_imports_little() -> None:
-    """Neither the protocol nor a backend."""
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        ("proofbox.server.cli import commands", ("mcp", "e2b", "uvicorn", "pydantic")),
+        (
+            "proofbox.server.cli import bench, doctor, pr, report, run, snippets, tests",
+            ("mcp", "starlette", "uvicorn", "e2b"),
+        ),
+        (
+            "proofbox.server import app",
+            ("e2b", "platformdirs", "proofbox.server.sandbox.local.backend"),
+        ),
+    ],
+    ids=["help", "commands that serve nobody", "the server"],
+)
+def test_a_start_is_quick_because_it_imports_little(
+    modules: str, unwanted: tuple[str, ...]
+) -> None:
+    """Help needs neither the protocol nor a backend, commands no protocol, and a server no backend before it is
+    chosen: a host waits for the first answer.
+    """
     code = (
-        "import sys; from proofbox.server.cli import commands;"
-        "print([name for name in ('mcp', 'e2b', 'uvicorn', 'pydantic') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert done.stdout == "[]\n"
-
-
-def test_commands_that_serve_nobody_do_without_the_protocol() -> None:
-    """Half of the time that `proofbox tests` took to start went into it."""
-    code = (
-        "import sys; from proofbox.server.cli import bench, doctor, pr, report, run, snippets, tests;"
-        "print([name for name in ('mcp', 'starlette', 'uvicorn', 'e2b') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-
-    assert done.stdout == "[]\n"
-
-
-def test_the_server_imports_no_backend_before_it_is_chosen() -> None:
-    """A host waits for the first answer."""
-    code = (
-        "import sys; from proofbox.server import app;"
-        "print([name for name in ('e2b', 'platformdirs', 'proofbox.server.sandbox.local.backend')"
-        " if name in sys.modules])"
+        f"import sys; from {modules}; print([name for name in {unwanted} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60

@@ -1,6 +1,6 @@
 """What a tool has of the call that it answers: the App, for whom it works, and who is told of it.
 
-Nothing else of the tools' machinery imports `mcp`, so that the command line starts without it.
+What commands share with the tools does not import this, nor `mcp`, so that they start without it.
 """
 
 from typing import Any

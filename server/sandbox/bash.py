@@ -33,8 +33,6 @@ _WHOLE_PIPELINE = (
     '(exit "$__proofbox_status"); } 2>/dev/null'
 )
 _HEREDOC = re.compile(r"(?<!<)<<(?!<)(?:-?[ \t]*(?P<quote>['\"]?)(?P<word>\w+)(?P=quote))?")
-
-
 # Ends of pipelines that do not read all that there is.
 _STOPS_EARLY = re.compile(r"\|\s*(?:head\b|sed\b[^|]*\bq\b|grep\b[^|]*\s-\w*[qm])[^|]*$")
 

@@ -800,13 +800,15 @@ async def test_state_that_a_cancelled_call_cost_is_told_by_the_next(sandbox: San
     """It did not end when it was interrupted; nobody heard its answer."""
     stubborn = "while True:\n  try:\n    print(1, flush=True)\n    while True: pass\n  except BaseException: pass"
     begun = anyio.Event()
+
+    def heard(_stream: Stream, _text: str) -> None:
+        begun.set()
+
     with anyio.fail_after(3 * PATIENCE):
         await sandbox.run_code("count = 1", timeout=PATIENCE)
         async with anyio.create_task_group() as group:
             group.start_soon(
-                lambda: sandbox.run_code(
-                    stubborn, timeout=PATIENCE, on_output=lambda *_: begun.set()
-                )
+                lambda: sandbox.run_code(stubborn, timeout=PATIENCE, on_output=heard)
             )
             await begun.wait()
             group.cancel_scope.cancel()

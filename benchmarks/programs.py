@@ -1,11 +1,12 @@
 """Isolated programs by the hundred, beside one jail each.
 
-    uv run benchmarks/programs.py [--count N]
+    uv run benchmarks/programs.py [--count N] [--alone]
 
 Programs of one cell through the engine on the local backend, two at a time, against `bwrap python -I -c` for each, also
 two at a time, and against a bare `python -I -c`: first `1 + 1`, which shows what isolation alone costs, then a snippet as
 documentation has them, which imports a package and uses it; the engine has that package imported
-beforehand, as validate_snippets does. Medians of three alternating rounds.
+beforehand, as validate_snippets does. Medians of three alternating rounds; with `--alone` one round of `1 + 1`
+and nothing beside it, for counts in which the others would take an hour.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import platformdirs
@@ -118,12 +120,24 @@ async def measure(backend: LocalBackend, count: int, snippet: Snippet) -> list[s
     return [f"{count} x {snippet.name}", *lines, end]
 
 
-async def compare(count: int) -> list[str]:
+async def alone(backend: LocalBackend, count: int) -> list[str]:
+    """The lines for one round of the engine."""
+    await engine(backend, 100)
+    before = private_bytes()
+    seconds = await engine(backend, count)
+    grown = (private_bytes() - before) / 1024**2
+    rate = f"{count} x {_TRIVIAL.name}: {seconds:.1f} s, {count / seconds:.0f} results a second"
+    return [rate, f"{seconds / count * 1000:.2f} ms a program; memory grew by {grown:.1f} MB"]
+
+
+async def compare(count: int, *, peers: bool) -> list[str]:
     """The tables of both snippets."""
     backend = LocalBackend(
         cache_dir=platformdirs.user_cache_path("proofbox"), packages=DEFAULT_PACKAGES
     )
     try:
+        if not peers:
+            return await alone(backend, count)
         # A tenth of the second kind: a Python of its own takes a third of a second for each.
         return [
             *await measure(backend, count, _TRIVIAL),
@@ -137,7 +151,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="programs a round (default 500)")
-    for line in anyio.run(compare, parser.parse_args().count):
+    parser.add_argument("--alone", action="store_true", help="one round, nothing beside it")
+    chosen = parser.parse_args()
+    for line in anyio.run(partial(compare, chosen.count, peers=not chosen.alone)):
         sys.stdout.write(line + "\n")
 
 

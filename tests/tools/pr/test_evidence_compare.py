@@ -475,6 +475,21 @@ async def test_a_conftest_of_base_that_head_broke_is_replaced_by_heads(check: Co
     assert not evidence.problems
 
 
+async def test_a_new_fixture_may_stand_on_new_code(check: Compare) -> None:
+    """Base's code has nothing that head's conftest.py needs, so there the new test cannot begin."""
+    fixture = "\n\n@pytest.fixture\ndef vat():\n    import shop\n    return shop.vat\n"
+    head = {
+        "src/shop.py": SHOP + "\n\ndef vat(price):\n    return price\n",
+        "tests/conftest.py": "from shop import vat\n" + CONFTEST + fixture,
+        "tests/test_vat.py": "def test_vat(vat):\n    assert vat(1) == 1\n",
+    }
+
+    evidence = await check(LAYOUT, head)
+
+    assert kinds(evidence)["test_vat.py::test_vat"] == "fail_to_pass_weak"
+    assert not evidence.of("unknown")
+
+
 async def test_documents_alone_and_nothing_at_all_run_the_tests(check: Compare) -> None:
     """A pass means that something ran."""
     documents = await check(LAYOUT, {"README.md": "# Shop\n"})

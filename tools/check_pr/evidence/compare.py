@@ -248,7 +248,10 @@ class _Comparison:
     ) -> Iterator[Wanted]:
         """What is to be run again in one tree, with base's conftest files or head's own."""
         told, trees = self._ran.of(where), self._ground.trees
-        own = {"head": trees.own_head, "base_with_head": trees.own_base_with_head}.get(where)
+        own, with_own = {
+            "head": (trees.own_head, self._ran.own),
+            "base_with_head": (trees.own_base_with_head, self._ran.own_at_base),
+        }.get(where, (None, frozenset[str]()))
         common: Project = getattr(trees, where)
         for project, mine in ((common, False), (own, True)):
             ids = {
@@ -256,7 +259,7 @@ class _Comparison:
                 for test in tests
                 if where in sides(test)
                 and told.outcome(name := table.id_at(where, test.id))
-                and (own is not None and test.id in self._ran.own) is mine
+                and (own is not None and test.id in with_own) is mine
             }
             if ids and project is not None:
                 yield Wanted(where, project, ids, told)

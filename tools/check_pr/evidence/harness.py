@@ -37,7 +37,8 @@ async def with_own_harness(
     changed = tuple(path for path in files if path in ground.selection.changed_head)
     if ran.own and changed:
         mixed = await _run(ground, trees.own_base_with_head, None, changed, at_base)
-        _put(ran.base_with_head, mixed, [name for name in ran.own if name in mixed.ids])
+        ran.own_at_base |= ran.own & mixed.ids
+        _put(ran.base_with_head, mixed, ran.own_at_base)
     if not hidden:
         return []
     more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""

@@ -31,13 +31,16 @@ _MISSING = "ModuleNotFoundError"
 
 @dataclass(slots=True)
 class Ran:
-    """What the tests of all trees came to. `own`: tests that count with head's own conftest files."""
+    """What the tests of all trees came to. `own`: tests that count with head's own conftest files; `own_at_base`:
+    those of them that are collected with these on base's code too.
+    """
 
     base: Told
     base_with_head: Told
     head: Told
     head_with_base: Told
     own: set[str] = field(default_factory=set[str])
+    own_at_base: set[str] = field(default_factory=set[str])
 
     def of(self, where: Where) -> Told:
         """By its name."""

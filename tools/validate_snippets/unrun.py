@@ -11,6 +11,7 @@ from . import data
 from .content import not_code
 from .hints import hints
 from .judge import Judged
+from .probe import Facts
 from .snippet import Snippet
 
 _JSON_COMMENT = re.compile(r"^\s*(?://|/\*|#)", re.MULTILINE)
@@ -34,6 +35,12 @@ def judge(snippet: Snippet, python: str, modules: Collection[str]) -> Judged | N
         or _of_data(snippet)
         or _of_content(snippet)
     )
+
+
+def left_out(snippet: Snippet, facts: Facts) -> bool:
+    """Whether its author leaves a snippet out where this is so, be it only setup of others."""
+    said = snippet.marks
+    return said.skip_if in facts.true or _of_author(snippet, facts.python) is not None
 
 
 def named_by(patterns: Sequence[str], name: str, snippet: Snippet, id: str | None) -> str:

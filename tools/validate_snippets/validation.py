@@ -96,6 +96,7 @@ class Validation:
         self._by_document: dict[int, list[Case]] = {}
         for case in cases:
             self._by_document.setdefault(id(case.document), []).append(case)
+        self._pages: dict[int, Sequence[Snippet]] = {}
 
     @property
     def losses(self) -> int:
@@ -123,15 +124,35 @@ class Validation:
             await self._ask(waiting)
         for case in waiting:
             self._without_running(case)
+        self._leave_out(waiting)
         if self._request.mode == "page":
-            await self._pages(waiting)
+            await self._together(waiting)
         waiting = [case for case in waiting if case.done is None]
         while waiting:
             self._begin(waiting)
             await self._round([case for case in waiting if case.done is None])
             waiting = [case for case in waiting if case.done is None]
 
-    async def _pages(self, cases: Sequence[Case]) -> None:
+    def _leave_out(self, cases: Sequence[Case]) -> None:
+        """Let what its author leaves out here, under a condition or by name, run before no other snippet."""
+        for document in {id(case.document): case.document for case in cases}.values():
+            named = {
+                case.snippet.index
+                for case in self._by_document[id(document)]
+                if case.done is not None and case.done.kind == "skipped_by_author"
+            }
+            self._pages[id(document)] = [
+                replace(one, marks=replace(one.marks, skip="left out here"))
+                if one.index in named or unrun.left_out(one, self._facts)
+                else one
+                for one in document.page.snippets
+            ]
+
+    def _snippets(self, document: Document) -> Sequence[Snippet]:
+        """The snippets of a page, as far as it is known which of them are left out."""
+        return self._pages.get(id(document), document.page.snippets)
+
+    async def _together(self, cases: Sequence[Case]) -> None:
         """Run each namespace as one program, and again without what ended it, until that gets nowhere."""
         waiting = [
             case
@@ -159,17 +180,17 @@ class Validation:
             grouped.setdefault(key, {})[case.snippet.index] = case
         pages: dict[str, _Namespace] = {}
         for number, cases in enumerate(grouped.values()):
-            page = next(iter(cases.values())).document.page
-            document = id(next(iter(cases.values())).document)
+            document = next(iter(cases.values())).document
+            snippets = self._snippets(document)
             indexes = [
                 index
-                for index in namespace(page.snippets, page.snippets[next(iter(cases))])
+                for index in namespace(snippets, snippets[next(iter(cases))])
                 if index in cases
-                or (can_run(page.snippets[index]) and (document, index) not in dead)
+                or (can_run(snippets[index]) and (id(document), index) not in dead)
             ]
             made = together.whole(
-                page.snippets, indexes, self._around, str(number),
-                modules=self._facts.subjects, home=page.home,
+                snippets, indexes, self._around, str(number),
+                modules=self._facts.subjects, home=document.page.home,
             )  # fmt: skip
             pages[str(number)] = _Namespace(made, cases)
         return pages
@@ -178,7 +199,7 @@ class Validation:
         self, page: _Namespace, result: ProgramResult, dead: set[tuple[int, int]]
     ) -> None:
         document = next(iter(page.cases.values())).document
-        snippets = document.page.snippets
+        snippets = self._snippets(document)
         found = together.results(page.made, snippets, result, self._around.token)
         for index, (built, own) in found.items():
             case = page.cases.get(index)
@@ -255,7 +276,9 @@ class Validation:
                 self._end(case, Judged("skipped_by_author", f"skip names it: {pattern}"))
 
     async def _ask(self, cases: Sequence[Case]) -> None:
-        conditions = {case.snippet.marks.skip_if for case in cases} - {""}
+        documents = {id(case.document): case.document for case in cases}.values()
+        pages = (one for document in documents for one in document.page.snippets)
+        conditions = {one.marks.skip_if for one in pages} - {""}
         results: dict[str, ProgramResult] = {}
         trouble: ProofboxError | None = None
         async with self._sandboxes.run(
@@ -298,7 +321,7 @@ class Validation:
         page = case.document.page
         failures: list[Failure] = [judged.failure for judged in case.judged]
         return next_attempt(
-            page.snippets,
+            self._snippets(case.document),
             case.snippet.index,
             case.tried,
             failures,
@@ -358,7 +381,7 @@ class Validation:
             return build.bash(snippet, self._around, name)
         if snippet.language == "javascript":
             return javascript.program(snippet, self._around, name)
-        page = case.document.page.snippets
+        page = self._snippets(case.document)
         return build.python(page, snippet.index, case.tried[-1], self._around, name)
 
     async def _take(self, case: Case, result: ProgramResult) -> None:

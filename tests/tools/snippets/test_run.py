@@ -191,6 +191,23 @@ async def test_a_shown_output_that_nothing_printed_is_told(app: App) -> None:
     assert f"<text>:3: passed, but: {result.reason}" in render(report, passed=False)
 
 
+async def test_what_is_left_out_is_not_run_before_others(app: App) -> None:
+    """A condition that holds, a Python that is not here, and `skip` of the caller are as good as a skip mark."""
+    text = (
+        ".. testsetup::\n   :skipif: True\n\n   1 / 0\n\n"
+        ".. doctest::\n   :skipif: True\n\n   >>> 1 / 0\n\n"
+        ".. doctest::\n   :pyversion: > 3.99\n\n   >>> 1 / 0\n\n"
+        ".. testcode::\n\n   1 / 0\n\n"
+        ".. doctest::\n\n   >>> 1 + 1\n   2\n"
+    )
+
+    for mode in ("auto", "page"):
+        request = SnippetsRequest(text=text, format="rst", mode=mode, skip=("<text>:18",))
+        _, results = await check(app, request)
+
+        assert [one.kind for one in results] == [*["skipped_by_author"] * 3, "works"]
+
+
 async def test_nothing_found_is_skipped_loudly(app: App) -> None:
     """Zero snippets are no pass, and neither are snippets that were all skipped."""
     none = await run(app, "local", SnippetsRequest(text="Only prose."))

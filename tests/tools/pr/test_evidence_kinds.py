@@ -89,6 +89,15 @@ def test_outcomes_have_a_meaning(
     assert classify(seen)[0] == kind
 
 
+def test_an_example_in_changed_code_proves_nothing() -> None:
+    """It cannot be tried without the code that it stands in, so it is not said to have failed at base."""
+    assert classify(Seen(head="passed", at_head=True, in_code=True))[0] == "new_but_pass_at_base"
+    assert (
+        classify(Seen(head="passed", at_head=True, base_with_head="error"))[0]
+        == "fail_to_pass_weak"
+    )
+
+
 def test_every_combination_of_outcomes_has_one_kind_that_they_allow() -> None:
     """Nothing is a regression or a proof that the outcomes do not bear out."""
     every: tuple[Outcome | None, ...] = (None, *OUTCOMES)

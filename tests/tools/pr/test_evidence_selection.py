@@ -159,6 +159,21 @@ def test_each_tree_has_the_code_of_one_side_and_the_tests_of_one() -> None:
     assert trees.own_head.config == "tox.ini"
 
 
+def test_code_with_examples_in_it_stays_code() -> None:
+    """Its docstrings are tests and cannot be run without it: it is never taken to the other side's tree."""
+    code = "def f():\n    '''\n    >>> f()\n    '''\n"
+    configured = "[pytest]\naddopts = --doctest-modules\n"
+    base = {"src/a.py": code, "tests/test_a.py": "import a\n", "pytest.ini": configured}
+
+    found = ground(base, {"src/a.py": f"{code}x = 1\n"})
+
+    assert found.trees.head_with_base.files["src/a.py"].endswith(b"x = 1\n")
+    assert not found.trees.base_with_head.files["src/a.py"].endswith(b"x = 1\n")
+    assert "src/a.py" in found.head.tests
+    assert [module.name for module in found.head.sources] == ["a"]
+    assert found.head.roots == ("src",)
+
+
 def test_a_changed_configuration_of_the_same_name_is_laid_beside() -> None:
     """Its other tables stay as head has them."""
     text = "[project]\nname = 'a'\n[tool.pytest.ini_options]\n{}\n"

@@ -26,6 +26,7 @@ class Seen:
         doubt: why an outcome is missing that was to be had.
         varies: whether reruns of one side did not agree.
         written: whether it stands in head's file as a test that pytest does not collect.
+        in_code: whether it stands in the code that it tests, so that neither can be run without the other.
     """
 
     base: Outcome | None = None
@@ -37,6 +38,7 @@ class Seen:
     doubt: str = ""
     varies: bool = False
     written: bool = False
+    in_code: bool = False
 
 
 def classify(seen: Seen) -> tuple[Kind, str]:
@@ -132,6 +134,8 @@ def _new(seen: Seen) -> tuple[Kind, str]:
         )
     if seen.base_with_head in GOOD:
         return "new_but_pass_at_base", ""
+    if seen.in_code:
+        return "new_but_pass_at_base", "It stands in the code that it tests, so it proves nothing"
     return "fail_to_pass_weak", _weak(seen.base_with_head)
 
 

@@ -115,6 +115,7 @@ class Table:
             at_head=self._is_at_head(name, file, at_base=at_base),
             varies=any(self._varies(where, name) for where in _SIDES),
             written=name in self._written,
+            in_code=file in self._ground.head.examples,
         )
         return replace(seen, doubt=self._doubt(name, seen))
 

@@ -31,7 +31,8 @@ class View:
 
     Attributes:
         files: the tree with what building it made.
-        tests: the files that pytest would look for tests in.
+        tests: the files that pytest would look for tests in. `examples`: those of them that are code whose
+            docstrings have some.
         folders: those that hold tests and what only tests need.
         sources: modules that are no tests. `roots`: folders that imports begin in.
     """
@@ -42,10 +43,13 @@ class View:
     folders: tuple[str, ...]
     sources: tuple[Module, ...]
     roots: tuple[str, ...]
+    examples: frozenset[str] = frozenset()
 
     def is_test_side(self, path: str) -> bool:
         """Whether a file is a test, or there for tests alone."""
-        if path in self.tests or path.rpartition("/")[2] == "conftest.py":
+        if path.rpartition("/")[2] == "conftest.py":
+            return True
+        if path in self.tests and path not in self.examples:
             return True
         return any(path.startswith(f"{folder}/") for folder in self.folders)
 
@@ -56,7 +60,10 @@ def view_of(side: Side) -> View:
     manifest = read_manifest(files)
     tests = tuple(sorted(path for path in files if _is_test(path, files, manifest)))
     texts = {path: text(files[path]) for path in files if path.endswith(".py")}
-    modules = layout.source_files(texts, tests)
+    examples = frozenset(
+        path for path in tests if path.endswith(".py") and not is_test_file(path, manifest.patterns)
+    )
+    modules = layout.source_files(texts, set(tests) - examples)
     accept = any(_SRC_IS_A_PACKAGE.search(texts[path]) for path in modules)
     roots = layout.import_roots(
         texts, modules, tests, accept_src=accept or "src/__init__.py" in texts
@@ -68,6 +75,7 @@ def view_of(side: Side) -> View:
         tuple(_test_folders(tests)),
         tuple(layout.module_of(path, roots) for path in modules),
         roots,
+        examples,
     )
 
 

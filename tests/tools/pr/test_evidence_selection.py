@@ -108,6 +108,15 @@ def test_tests_that_are_put_out_of_pytests_sight_are_run_all_the_same(head: File
     assert not {"tests/test_core.py", "tests/check_core.py"} & set(found.head)
 
 
+@pytest.mark.parametrize("base", [{}, {"tests/sub/__init__.py": ""}], ids=["added", "modified"])
+def test_what_is_imported_before_a_test_file_changes_its_tests(base: Files) -> None:
+    """The package that it lies in can replace what is tested, though no test names it."""
+    found = ground({**BASE, **base}, {"tests/sub/__init__.py": "import pkg\npkg.core = 1\n"})
+
+    assert found.selection.changed_head == ("tests/sub/test_sub.py",)
+    assert found.selection.changed_base == ("tests/sub/test_sub.py",)
+
+
 def test_tests_that_were_asked_for_are_the_only_ones() -> None:
     """Files and folders."""
     assert chosen({"pkg/core.py": ""}, only=("tests/sub", "tests/test_core.py")) == {

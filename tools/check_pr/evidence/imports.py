@@ -54,7 +54,9 @@ def _called(node: ast.AST) -> Written | None:
 
 
 class Importers:
-    """The files of a view by what they import; a test file also depends on the conftest files above it."""
+    """The files of a view by what they import; a test file also depends on the conftest files above it
+    and on the packages that it is in.
+    """
 
     def __init__(self, view: View, parsed: Parsed) -> None:
         self._files = view.files
@@ -65,8 +67,8 @@ class Importers:
                 for other in self._imported(path, parsed):
                     self._by.setdefault(other, set()).add(path)
         for path in view.tests:
-            for conftest in conftests_above(path, view.files):
-                self._by.setdefault(conftest, set()).add(path)
+            for above in (*conftests_above(path, view.files), *self._packages_of(path)):
+                self._by.setdefault(above, set()).add(path)
 
     def of(self, paths: Iterable[str]) -> set[str]:
         """Those that import one of these, over however many others; and these themselves."""
@@ -102,6 +104,13 @@ class Importers:
         while at and "/".join([*folders[:at], "__init__.py"]) in self._files:
             at -= 1
         return "/".join(folders[:at])
+
+    def _packages_of(self, path: str) -> Iterator[str]:
+        """What is imported before the file, as it lies in packages."""
+        folder = path.rpartition("/")[0]
+        while (init := f"{folder}/__init__.py") in self._files:
+            yield init
+            folder = folder.rpartition("/")[0]
 
     def _modules(self, start: str, parts: Sequence[str]) -> Iterator[str]:
         """The files that run when this is imported."""

@@ -58,6 +58,7 @@ def _chosen(
     other = [change for change in pull.changes if not _only_moved(change, base, head)]
     changed = (sides[0].affected(_of_side(other, 0)), sides[1].affected(_of_side(other, 1)))
     changed[0].update(_out_of_sight(pull, base, head))
+    _on_one_side(pull, other, sides, changed)
     if request.only:
         chosen = [_named(view.tests, request.only) for view in (base, head)]
         return _selection(chosen, changed, f"Only what was asked for: {', '.join(request.only)}.")
@@ -135,6 +136,23 @@ def _out_of_sight(pull: Pull, base: View, head: View) -> set[str]:
     """
     to_head, there = renamed(pull), set(head.tests)
     return {path for path in base.tests if to_head.get(path, path) not in there}
+
+
+def _on_one_side(
+    pull: Pull,
+    changes: Iterable[Change],
+    sides: tuple["_Side", "_Side"],
+    changed: tuple[set[str], set[str]],
+) -> None:
+    """Tests that are as they were, but for a module that one side alone has: a package around them, a helper."""
+    modules = [change for change in changes if change.path.endswith(".py")]
+    added = [change.path for change in modules if change.kind == "added"]
+    deleted = [change.old_path for change in modules if change.kind == "deleted"]
+    to_head = renamed(pull)
+    to_base = {new: old for old, new in to_head.items()}
+    for number, paths, to_other in ((1, added, to_base), (0, deleted, to_head)):
+        concerned = {to_other.get(path, path) for path in sides[number].affected(paths)}
+        changed[1 - number].update(concerned & set(sides[1 - number].view.tests))
 
 
 def _of_side(changes: Iterable[Change], number: int) -> list[str]:

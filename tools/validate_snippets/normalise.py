@@ -1,5 +1,6 @@
 """Make outputs alike that differ only in what no author can know: addresses, colours, clocks, set order."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -119,6 +120,8 @@ def _agreed(want: str, got: str) -> str:
     try:
         shown, real = float(want), float(got)
     except ValueError:
+        return got
+    if not (math.isfinite(shown) and math.isfinite(real)):
         return got
     mantissa, _, exponent = want.lower().partition("e")
     digits = mantissa.partition(".")[2]

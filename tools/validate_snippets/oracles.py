@@ -230,37 +230,71 @@ def _last_line(raised: Raised) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """One call of `print`: the snippet's line (from 1) at which its statement begins, and its text."""
+    """One call of `print`: the snippet's line (from 1) at which its statement begins, and its text.
+
+    `outer` is the line of the module's own statement that led to it, as where a function prints; 0 is none.
+    """
 
     line: int
     text: str
+    outer: int = 0
 
 
 def compare_prints(
     code: str, shown: Sequence[Expected], prints: Sequence[Print], rules: Rules = DEFAULT_RULES
 ) -> list[tuple[Expected, str, Comparison]]:
-    """Compare the outputs shown inside code with what the print above each of them printed.
+    """Compare the outputs shown inside code with what the code above each of them printed.
 
     Returns each shown output with its real one. A print that ran several times shows all its output in
     order. Output behind code that printed nothing, like a branch that was not taken, is not checked.
     """
-    ends = statement_ends(code)
-    printed: dict[int, list[str]] = {}
-    for call in prints:
-        printed.setdefault(ends.get(call.line, call.line), []).append(call.text)
+    behind = _Behind(code, shown, prints)
     compared: list[tuple[Expected, str, Comparison]] = []
     for expected in shown:
-        texts = printed.get(expected.after_line, [])
-        if not texts:
+        indexes = behind.prints_of(expected)
+        if not indexes:
             compared.append((expected, "", Comparison(True, checked=False)))
             continue
+        texts = [prints[index].text for index in indexes]
         got = "".join(texts)
         found = compare(expected, got, rules)
         # pytest-examples leaves the output of the last call alone in a string.
         if not found.matches and len(texts) > 1 and expected.source == "string":
             found = next((c for t in texts if (c := compare(expected, t, rules)).matches), found)
+        if not found.matches:
+            # An author may show at once what several statements printed.
+            since = "".join(one.text for one in prints[behind.since(indexes) : indexes[-1] + 1])
+            whole = compare(expected, since, rules)
+            got, found = (since, whole) if whole.matches else (got, found)
         compared.append((expected, got, found))
     return compared
+
+
+class _Behind:
+    """Which prints an output shown inside code stands behind, as indexes in the order of time."""
+
+    def __init__(self, code: str, shown: Sequence[Expected], prints: Sequence[Print]) -> None:
+        ends = statement_ends(code)
+        self._places = {expected.after_line for expected in shown}
+        self._own: dict[int, list[int]] = {}
+        self._outer: dict[int, list[int]] = {}
+        for index, call in enumerate(prints):
+            own = ends.get(call.line, call.line)
+            self._own.setdefault(own, []).append(index)
+            if own not in self._places:
+                self._outer.setdefault(ends.get(call.outer, call.outer), []).append(index)
+        self._taken = sorted({index for one in shown for index in self.prints_of(one)})
+
+    def prints_of(self, expected: Expected) -> list[int]:
+        """What the statement above it printed itself, or else what it called."""
+        line = expected.after_line
+        return self._own.get(line) or self._outer.get(line) or []
+
+    def since(self, indexes: Sequence[int]) -> int:
+        """The first print after those that are shown further up."""
+        mine = set(indexes)
+        before = [index for index in self._taken if index < indexes[-1] and index not in mine]
+        return before[-1] + 1 if before else 0
 
 
 def statement_ends(code: str) -> dict[int, int]:

@@ -37,7 +37,17 @@ def _comments(lines: Lines) -> Iterator[Expected]:
             index += 1
         lead = _COMMENT.match(lines.texts[start])
         column = lines.offsets[start] + (len(lead["lead"]) if lead else 0)
-        yield _expected(lines, "comment", texts, (start, index), column, start)
+        yield _expected(lines, "comment", texts, (start, index), column, _above(lines, start))
+
+
+def _above(lines: Lines, index: int) -> int:
+    """The line (from 1) of the code above: an author may leave a line empty, or say what follows."""
+    above = index
+    while above and (not (text := lines.texts[above - 1].strip()) or text.startswith("#")):
+        if text.startswith("#>"):
+            return index
+        above -= 1
+    return above
 
 
 def _strings(lines: Lines) -> Iterator[Expected]:

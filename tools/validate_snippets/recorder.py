@@ -11,13 +11,19 @@ from dataclasses import dataclass
 _SOURCE = """\
 def _install():
     import builtins, sys
-    real, stdout = builtins.print, sys.stdout
+    real, stdout, main = builtins.print, sys.stdout, globals()
     def print(*values, sep=" ", end="\\n", file=None, flush=False):
         if sys.stdout is not stdout or (file is not None and file is not stdout):
             return real(*values, sep=sep, end=end, file=file, flush=flush)
         text = (" " if sep is None else sep).join(map(str, values)) + ("\\n" if end is None else end)
-        frame = sys._getframe(1)
-        stdout.write(f"\\x1e{token}:{{frame.f_lineno}}:{{frame.f_code.co_filename}}\\x1f")
+        outer = frame = sys._getframe(1)
+        line, file = frame.f_lineno, frame.f_code.co_filename
+        while frame is not None:
+            if frame.f_globals is main and frame.f_code.co_name == "<module>":
+                outer = frame
+            frame = frame.f_back
+        top = "" if outer.f_code.co_filename == file else outer.f_code.co_filename
+        stdout.write(f"\\x1e{token}:{{line}}:{{outer.f_lineno}}:{{top}}\\x1d{{file}}\\x1f")
         stdout.write(text + "\\x1e{token}\\x1f")
         if flush:
             stdout.flush()
@@ -29,11 +35,16 @@ del _install
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One call of `print`: the file and line that called it, and what it printed, end included."""
+    """One call of `print`: the file and line that called it, and what it printed, end included.
+
+    `outer_line` of `outer_file` is the statement of the module itself on the way to the call.
+    """
 
     file: str
     line: int
     text: str
+    outer_file: str
+    outer_line: int
 
 
 def source(token: str) -> str:
@@ -49,9 +60,12 @@ def source(token: str) -> str:
 def read(stdout: str, token: str) -> tuple[tuple[Recorded, ...], str]:
     """Split a recorded output into the calls of `print` and the whole output as readers would see it."""
     frame = re.compile(
-        rf"\x1e{re.escape(token)}:(?P<line>\d+):(?P<file>[^\x1f]*)\x1f"
+        rf"\x1e{re.escape(token)}:(?P<line>\d+):(?P<outer>\d+):(?P<top>[^\x1d]*)\x1d(?P<file>[^\x1f]*)\x1f"
         rf"(?P<text>.*?)\x1e{re.escape(token)}\x1f",
         re.DOTALL,
     )
-    calls = tuple(Recorded(m["file"], int(m["line"]), m["text"]) for m in frame.finditer(stdout))
+    calls = tuple(
+        Recorded(m["file"], int(m["line"]), m["text"], m["top"] or m["file"], int(m["outer"]))
+        for m in frame.finditer(stdout)
+    )
     return calls, frame.sub(lambda match: match["text"], stdout)

@@ -52,6 +52,7 @@ def test_differences_that_no_author_can_know_are_forgiven(
         pytest.param("1\n", "2\n", id="integer"),
         pytest.param("10\n", "10.4\n", id="integer-and-float"),
         pytest.param("1.0\n", "0.96\n", id="whole-float"),
+        pytest.param("inf\n", "1.5\n", id="infinity"),
         pytest.param("[0. 1.]\n", "[0.4 1.3]\n", id="whole-floats-of-numpy"),
         pytest.param("0xcafebabe\n", "0xdeadbeef\n", id="hexadecimal-number"),
         pytest.param("{1, 2}\n", "{1, 3}\n", id="set"),
@@ -231,6 +232,35 @@ def test_outputs_in_the_code_are_compared_with_the_print_above_them() -> None:
 def test_a_wrong_output_in_the_code_is_caught(prints: list[Print], wrong: int) -> None:
     """The one that differs is named."""
     assert compared(prints)[wrong] == (False, True)
+
+
+def of_code(code: str, prints: list[Print]) -> list[tuple[bool, bool]]:
+    (snippet,) = extract(f"```python\n{code}\n```\n", "page.md", "markdown").snippets
+    found = oracles.compare_prints(code, snippet.expected, prints)
+    return [(comparison.matches, comparison.checked) for _, _, comparison in found]
+
+
+CALLS = "def f(x):\n    print(x)\nf(1)\n#> 1\nf(2)\nprint(3)\n#> 2\n#> 3\n\n# So:\nf(4)\n\n#> 4"
+
+
+@pytest.mark.parametrize(
+    ("fourth", "right"),
+    [pytest.param("4\n", True, id="right"), pytest.param("5\n", False, id="wrong")],
+)
+def test_what_a_call_prints_is_compared_with_what_is_shown_behind_it(
+    fourth: str, right: bool
+) -> None:
+    """In whatever function the print stands; and what several statements printed may be shown at once."""
+    prints = [Print(2, "1\n", 3), Print(2, "2\n", 5), Print(6, "3\n", 6), Print(2, fourth, 11)]
+
+    assert of_code(CALLS, prints) == [(True, True), (True, True), (right, True)]
+
+
+def test_an_output_that_is_shown_where_it_is_printed_is_not_missed_behind_the_call() -> None:
+    """There, only what is shown nowhere else can be meant."""
+    code = "def f():\n    print(1)\n    #> 1\n    print(2)\nf()\n#> 2"
+
+    assert of_code(code, [Print(2, "1\n", 5), Print(4, "2\n", 5)]) == [(True, True)] * 2
 
 
 @pytest.mark.parametrize(

@@ -182,13 +182,29 @@ async def test_setup_is_named_and_an_oracle_too(app: App) -> None:
 
 async def test_a_shown_output_that_nothing_printed_is_told(app: App) -> None:
     """It could be anything, so the pass does not speak for it; whoever reads the text sees that, too."""
-    code = "def greet():\n    print('Hello')\n\ngreet()\n#> Goodbye\nprint(1)\n#> 1"
+    code = "import sys\n\nprint(1)\n#> 1\nsys.stdout.write('x')\n#> 3"
 
     report, (result,) = await check(app, SnippetsRequest(text=python(code)))
 
     assert (result.verdict, result.had_oracle) == ("passed", True)
-    assert result.reason == "What is shown in line 7 was compared with nothing that was printed."
+    assert result.reason == "What is shown in line 8 was compared with nothing that was printed."
     assert f"<text>:3: passed, but: {result.reason}" in render(report, passed=False)
+
+
+async def test_what_a_function_prints_is_compared_behind_its_call(app: App) -> None:
+    """Also through a loop of events, and if the function is in another block."""
+    greet = "import asyncio\nasync def greet():\n    print('Hello')"
+    text = python(f"{greet}\nasyncio.run(greet())\n#> Goodbye")
+    text += python("await greet()\n#> Hello") + python("await greet()\n#> Hi")
+
+    _, results = await check(app, SnippetsRequest(text=text))
+
+    found = [(one.kind, one.had_oracle, one.error_line) for one in results]
+    assert found == [
+        ("output_mismatch", True, 7),
+        ("works_with_setup", True, None),
+        ("output_mismatch", True, 17),
+    ]
 
 
 async def test_what_is_left_out_is_not_run_before_others(app: App) -> None:

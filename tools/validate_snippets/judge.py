@@ -240,11 +240,11 @@ def _of_output(snippet: Snippet, cell: CellResult, rules: Rules, token: str) -> 
     inside = [shown for shown in snippet.expected if shown.source in {"comment", "string"}]
     name, _ = build.place(snippet)
 
-    def line(file: str, number: int) -> int:
+    def own(file: str, number: int) -> int:
         return build.snippet_line(snippet, number) if file == name else 0
 
     prints = [
-        oracles.Print(line(c.file, c.line), c.text, line(c.outer_file, c.outer_line)) for c in calls
+        oracles.Print(own(c.file, c.line), c.text, own(c.outer_file, c.outer_line)) for c in calls
     ]
     compared = oracles.compare_prints(build.runnable(snippet.code), inside, prints, rules)
     whole = [shown for shown in snippet.expected if shown.after_line == 0 and shown not in inside]

@@ -1,5 +1,7 @@
 """E2B sandboxes at work: what goes wrong with E2B is never the code's fault."""
 
+import os
+
 import anyio
 import pytest
 from standin import StandIn
@@ -155,6 +157,26 @@ async def test_a_restart_after_a_cancelled_call_is_reported_by_the_next(
     assert (after.outcome, after.state_lost) == ("completed", True)
     standin.faults.clear()
     await e2b_sandbox.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's machines have a count of their own")
+async def test_a_kill_for_want_of_memory_is_told_from_any_other(
+    standin: StandIn, e2b_sandbox: E2BSandbox
+) -> None:
+    """By what the machine's kernel counts; what was counted once says nothing of the next kill."""
+    machine = standin.fleet.instances[e2b_sandbox.id].machine
+    counted = "'oom_kill 1' in open('/proc/vmstat').read()"
+    kill = "import os\nos.kill(os.getpid(), 9)"
+
+    with anyio.fail_after(30):
+        starved = await e2b_sandbox.run_code(
+            f"print(1, flush=True)\nwhile not {counted}: pass\n{kill}",
+            on_output=lambda stream, text: machine.count_memory_kills(1),
+        )
+        killed = await e2b_sandbox.run_code(f"assert {counted}\n{kill}")
+
+    assert (starved.outcome, starved.state_lost) == ("out_of_memory", True)
+    assert (killed.outcome, killed.state_lost) == ("killed", True)
 
 
 async def test_a_command_whose_stream_breaks_is_unavailable_and_killed(

@@ -92,12 +92,14 @@ class Machine:
         self._first: int | None = None
         self._ended = asyncio.Event()
         self._agent = str(folder / "agent")
+        self._vmstat = folder.with_name(f"{folder.name}.vmstat")
 
     async def start(self) -> None:
         self.folder.mkdir()
         # The folder around it is closed to everybody else.
         self.folder.chmod(0o777)
         self.set_network(index=False)
+        self.count_memory_kills(0)
         prefixes = [
             prefix
             for prefix in dict.fromkeys((sys.base_prefix, sys.prefix))
@@ -107,6 +109,7 @@ class Machine:
             await self._zygote.fork(
                 {
                     "folder": str(self.folder),
+                    "vmstat": str(self._vmstat),
                     "image": str(IMAGE),
                     "shown": prefixes,
                     "disk": self.size.disk,
@@ -136,6 +139,10 @@ class Machine:
         """Whether a package index can be reached. There is no other network."""
         (self.folder / "network.json").write_text(json.dumps({"index": index}))
 
+    def count_memory_kills(self, count: int) -> None:
+        """How often the machine's kernel has killed something for want of memory."""
+        self._vmstat.write_text(f"oom_kill {count}\n")
+
     @property
     def alive(self) -> bool:
         return self._first is not None and not self._ended.is_set()
@@ -149,6 +156,7 @@ class Machine:
             os.close(self._first)
             self._first = None
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._vmstat.unlink(missing_ok=True)
 
     async def ask(self, do: str, **request: Any) -> dict[str, Any]:
         """One request to the agent. Raises OSError as the agent met it."""

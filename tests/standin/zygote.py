@@ -93,8 +93,12 @@ def _become_machine(request: dict[str, Any], mapped: int) -> NoReturn:
         Path("/proc/self/uid_map").write_text(f"{_HOME_USER} {_user} 1")
         Path("/proc/self/gid_map").write_text(f"{_HOME_USER} {_group} 1")
     # The machine's root may not enter the directories of the root outside, but what is open is open.
-    sources = [*_SYSTEM, *request["shown"], request["image"], request["folder"]]
-    opened = {path: os.open(path, os.O_PATH) for path in sources if os.path.isdir(path)}
+    sources = [
+        *_SYSTEM,
+        *request["shown"],
+        *(request[name] for name in ("image", "folder", "vmstat")),
+    ]
+    opened = {path: os.open(path, os.O_PATH) for path in sources if os.path.exists(path)}
     if _is_root:
         os.setgroups([])
         os.setresgid(0, 0, 0)
@@ -138,6 +142,10 @@ def _furnish(request: dict[str, Any], opened: dict[str, int]) -> None:
     _bind(opened[request["folder"]], f"{root}/run/standin", read_only=False)
     os.mkdir(f"{root}/proc")
     linux.mount("proc", f"{root}/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV)
+    if _is_root:
+        # A machine of E2B has a kernel of its own, which counts its own kills; this one's counts everybody's.
+        # Of an ordinary user's machine it must stay: below a covered /proc that user could mount no other.
+        _bind(opened[request["vmstat"]], f"{root}/proc/vmstat")
     _make_devices(root)
     _pivot(root)
     linux.bring_loopback_up()
@@ -158,7 +166,8 @@ def _make_devices(root: str) -> None:
 
 
 def _bind(source: int, place: str, *, read_only: bool = True) -> None:
-    os.makedirs(place, exist_ok=True)
+    if not os.path.exists(place):
+        os.makedirs(place)
     linux.mount(f"/proc/self/fd/{source}", place, None, linux.MS_BIND | linux.MS_REC)
     if read_only:
         linux.make_read_only(place)

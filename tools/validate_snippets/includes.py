@@ -234,7 +234,7 @@ def read_within(roots: Sequence[Path], bases: Sequence[Path] = ()) -> Reader:
         # Most candidates do not exist; resolving links costs a system call for each folder.
         if not os.path.isfile(joined):
             return None
-        path = Path(joined).resolve()
+        path = real_path(joined)
         if not _inside(path, allowed) or path.stat().st_size > MAX_BYTES:
             return None
         return Included(str(path), path.read_text("utf-8", "surrogateescape"))
@@ -250,11 +250,16 @@ def read_within(roots: Sequence[Path], bases: Sequence[Path] = ()) -> Reader:
             if found := included(os.path.join(folder, path)):
                 return found
         # The answer must not depend on whether a file exists out there.
-        if folders and not _inside(Path(folders[0], path).resolve(), allowed):
+        if folders and not _inside(real_path(os.path.join(folders[0], path)), allowed):
             raise IncludeRefused(path)
         return None
 
     return reader
+
+
+def real_path(path: str | Path) -> Path:
+    """Return the path with links resolved, where that is possible: `Path.resolve` raises for links in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _inside(path: Path, roots: Sequence[Path]) -> bool:

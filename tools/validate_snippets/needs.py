@@ -13,6 +13,8 @@ from typing import Any, cast
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from .includes import real_path
+
 PACKAGES: dict[str, str] = {
     "OpenSSL": "pyopenssl",
     "PIL": "pillow",
@@ -77,7 +79,7 @@ def of_project(folder: Path, roots: Sequence[Path]) -> tuple[Requirement, ...]:
 
 
 def _of_file(file: Path, roots: Sequence[Path]) -> Iterator[Requirement]:
-    real = file.resolve()
+    real = real_path(file)
     try:
         if not any(real.is_relative_to(root.resolve()) for root in roots):
             return

@@ -21,15 +21,12 @@ def scan(text: str, file: str) -> list[Event]:
         cells = cast("list[dict[str, Any]]", notebook["cells"])
         language = _language(cast("dict[str, Any]", notebook))
         code = [(n, cell) for n, cell in enumerate(cells) if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        places = _places(text) if code else {}
+        blocks = [_block(cell, places.get(number, []), language, file) for number, cell in code]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"This is not a notebook of format 4: {type(error).__name__}: {error}."
         return [Problem("unreadable_notebook", Position(file, 1, 1), message)]
-    places = _places(text)
-    return [
-        block
-        for number, cell in code
-        if (block := _block(cell, places.get(number, []), language, file)) is not None
-    ]
+    return [block for block in blocks if block is not None]
 
 
 def _language(notebook: dict[str, Any]) -> str:

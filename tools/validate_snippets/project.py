@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...server.sandbox import InvalidInput
+from .includes import real_path
 from .request import SnippetsRequest
 
 _MAX_BYTES = 1024**2
@@ -50,11 +51,11 @@ def with_project(request: SnippetsRequest, roots: Sequence[Path]) -> SnippetsReq
 
 def _nearest(path: str, roots: Sequence[Path]) -> Path | None:
     for root in roots:
-        start = (root / path).resolve()
+        start = real_path(root / path)
         for folder in (start, *start.parents):
             if not folder.is_relative_to(root):
                 break
-            file = (folder / "pyproject.toml").resolve()
+            file = real_path(folder / "pyproject.toml")
             if file.is_file() and file.is_relative_to(root) and file.stat().st_size < _MAX_BYTES:
                 return file
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...server.sandbox import InvalidInput
 from .choices import Format, Mode, Updating
 from .extract import SUFFIXES, extract, format_of, module_name
-from .includes import read_within
+from .includes import read_within, real_path
 from .snippet import Expected, LineMap, Page, Position, Problem, Snippet, Span
 from .source import decode
 
@@ -86,7 +86,7 @@ def documents(request: SnippetsRequest, roots: Sequence[Path]) -> Iterator[Docum
     if sum(given) != 1:
         raise InvalidInput("Give exactly one of paths, text and snippets.")
     if request.text is not None:
-        return iter([Document("<text>", extract(request.text, "<text>", request.format))])
+        return iter([_document("<text>", extract(request.text, "<text>", request.format))])
     if request.snippets:
         return iter([_items(request.snippets)])
     files = _files(request.paths, [root.resolve() for root in roots])
@@ -188,7 +188,12 @@ def _read(path: Path, roots: Sequence[Path], unclear: Collection[str]) -> Docume
         message = "This file is not UTF-8; bytes that could not be read stand for themselves."
         problem = Problem("undecodable", Position(str(path), 1, 1), message)
         page = replace(page, problems=(problem, *page.problems))
-    return Document(name, page)
+    return _document(name, page)
+
+
+def _document(name: str, page: Page) -> Document:
+    why = (one.message for one in page.problems if one.kind == "unreadable_notebook")
+    return Document(name, page, unreadable=next(why, ""))
 
 
 def display(path: str, roots: Sequence[Path]) -> str:
@@ -221,7 +226,7 @@ def _files(paths: Sequence[str], roots: Sequence[Path]) -> list[Path]:
 def _expanded(path: str, roots: Sequence[Path]) -> Iterator[Path]:
     if "\0" in path:
         raise InvalidInput("A path cannot hold a NUL.")
-    if glob.has_magic(path) and not any((root / path).exists() for root in roots):
+    if glob.has_magic(path) and not any(os.path.exists(root / path) for root in roots):
         yield from _matches(path, roots)
         return
     found = _inside(path, roots)
@@ -230,6 +235,8 @@ def _expanded(path: str, roots: Sequence[Path]) -> Iterator[Path]:
     elif format_of(found.name) is None:
         known = ", ".join(sorted(SUFFIXES))
         raise InvalidInput(f"{path!r} is of no known format; known are {known}.")
+    elif not found.is_file():
+        raise InvalidInput(f"{path!r} is neither a file nor a folder, so it cannot be read.")
     else:
         yield found
 
@@ -240,13 +247,13 @@ def _inside(path: str, roots: Sequence[Path]) -> Path:
     Raises:
         InvalidInput: it is outside the roots, or does not exist. Outside reads alike either way.
     """
-    candidates = [(root / path).resolve() for root in roots]
+    candidates = [real_path(root / path) for root in roots]
     allowed = [found for found in candidates if _allowed(found, roots)]
     if not allowed:
         shown = ", ".join(map(str, roots))
         raise InvalidInput(f"{path!r} is outside the folders that may be read: {shown}.")
     for found in allowed:
-        if found.exists():
+        if os.path.exists(found):
             return found
     raise InvalidInput(f"{path!r} does not exist below {', '.join(map(str, roots))}.")
 
@@ -263,7 +270,7 @@ def _matches(pattern: str, roots: Sequence[Path]) -> Iterator[Path]:
         if relative.startswith(".."):
             continue
         for name in sorted(glob.iglob(relative, root_dir=root, recursive=True)):
-            found = (root / name).resolve()
+            found = real_path(root / name)
             if found.is_file() and _allowed(found, roots) and format_of(found.name):
                 yield found
 
@@ -272,7 +279,7 @@ def _walk(folder: Path, roots: Sequence[Path]) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f[0] != "." and f not in _SKIPPED_FOLDERS)
         for name in sorted(names):
-            path = Path(parent, name).resolve()
+            path = real_path(Path(parent, name))
             wanted = path.suffix.lower() in _FOLDER_SUFFIXES and name[0] != "."
             if wanted and path.is_file() and _allowed(path, roots):
                 yield path

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from .includes import real_path
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectSetup:
@@ -105,7 +107,7 @@ def of_folder(folder: Path, roots: Sequence[Path]) -> ProjectSetup:
 
 
 def _text(file: Path, allowed: Sequence[Path]) -> str:
-    real = file.resolve()
+    real = real_path(file)
     try:
         inside = any(real.is_relative_to(root) for root in allowed)
         if inside and real.is_file() and real.stat().st_size <= _MOST_BYTES:

@@ -40,7 +40,25 @@ def test_cells_are_found_where_they_stand_in_the_json(
     assert {snippet.document for snippet in found.snippets} == {0}
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"cells": 3}', '{"cells": [3]}', "[" * 5000])
+CELL = '{"cell_type": "code", "source": "x"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"cells": 3}',
+        '{"cells": [3]}',
+        "[" * 5000,
+        '{"cells": [{"cell_type": "code", "source": [1]}]}',
+        f'{{"cells": [{CELL}}}], "metadata": null}}',
+        f'{{"cells": [{CELL}}}], "metadata": {{"kernelspec": "x"}}}}',
+        f'{{"cells": [{CELL}}}], "metadata": {{"language_info": {{"name": 5}}}}}}',
+        f'{{"cells": [{CELL}, "metadata": {{"tags": null}}}}]}}',
+    ],
+)
 def test_what_is_no_notebook_is_reported(text: str) -> None:
     """A broken file is a problem, never an exception."""
     found = extract(text, "n.ipynb", "notebook")

@@ -1,5 +1,6 @@
 """What may be validated at a time: more than that is refused with a number, not with a full memory."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,32 @@ def test_a_file_that_is_too_large_is_said_of_that_file(tmp_path: Path) -> None:
 
     assert "larger than 8,388,608 bytes" in large.unreadable
     assert (other.unreadable, len(other.page.snippets)) == ("", 1)
+
+
+def test_a_notebook_that_is_none_cannot_be_passed_over(tmp_path: Path) -> None:
+    """Conflict marks of a merge make it unreadable; without an error, the pages beside it would pass for it."""
+    (tmp_path / "a.ipynb").write_text('{"cells": [\n<<<<<<< HEAD\n')
+
+    (by_path,) = documents(SnippetsRequest(paths=(".",)), [tmp_path])
+    (by_text,) = documents(SnippetsRequest(text="{", format="notebook"), [])
+
+    assert "This is not a notebook of format 4" in by_path.unreadable
+    assert "This is not a notebook of format 4" in by_text.unreadable
+
+
+def test_what_only_looks_like_a_page_is_not_read(tmp_path: Path) -> None:
+    """Links in a circle lead nowhere, and of a pipe nothing would come."""
+    (tmp_path / "a.md").write_text("```python\n{!> loop.py !}\n```\n")
+    for name in ("loop.md", "loop.py", "pyproject.toml"):
+        (tmp_path / name).symlink_to(name)
+    os.mkfifo(tmp_path / "pipe.md")
+
+    (found,) = documents(SnippetsRequest(paths=(".",)), [tmp_path])
+
+    assert [one.unresolved for one in found.page.snippets] == ["loop.py"]
+    for name in ("loop.md", "pipe.md", f"{'a' * 300}.md"):
+        with pytest.raises(InvalidInput, match=r"does not exist|neither a file"):
+            documents(SnippetsRequest(paths=(name,)), [tmp_path])
 
 
 def test_no_two_documents_have_one_name(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from .names import parse
 from .oracles import Comparison, Raised, Rules
 from .plan import Failure
 from .report import Kind
-from .snippet import Example, Expected, Snippet
+from .snippet import Example, Expected, Position, Snippet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Judged:
 
     `failure` is what the plan wants to know of an attempt that failed. `reached` is false where what
     runs before the snippet failed. `wrong` are all shown outputs that are not the real ones. `ran` counts the cells that ran, the one that failed included.
+    `included` is where the code that failed stands, if that is another file than the document.
     """
 
     kind: Kind
@@ -42,6 +43,7 @@ class Judged:
     reached: bool = True
     wrong: tuple[Wrong, ...] = ()
     ran: int = 0
+    included: Position | None = None
 
     @property
     def passed(self) -> bool:
@@ -52,6 +54,18 @@ def judge(
     snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str
 ) -> Judged:
     """Judge what became of a Python snippet's program."""
+    judged = _judge(snippet, built, result, rules, token)
+    own = result.cells[built.before :]
+    error = own[-1].error if own else None
+    if judged.line is None or error is None or error.line is None or build.contiguous(snippet):
+        return judged
+    at = snippet.position(error.line)
+    return judged if at.file == snippet.file else replace(judged, line=snippet.line, included=at)
+
+
+def _judge(
+    snippet: Snippet, built: Built, result: ProgramResult, rules: Rules, token: str
+) -> Judged:
     wanted = len(built.program.cells)
     own = result.cells[built.before :]
     if not own:
@@ -206,7 +220,8 @@ def _of_examples(snippet: Snippet, own: Sequence[CellResult], rules: Rules) -> J
             for one, ran, _ in bad
             if one.want is not None
         )
-        line = snippet.position(example.line).line
+        at = snippet.position(example.line)
+        line = at.line if at.file == snippet.file else snippet.line
         reason = "What it prints is not what is shown."
         return Judged("output_mismatch", reason, _said(cell) if cell.error else "", line,
                       diff=found.diff, oracle=True, wrong=wrong)  # fmt: skip

@@ -1,5 +1,6 @@
 """What a project says once about its snippets: `[tool.proofbox.snippets]` in its pyproject.toml."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -56,7 +57,11 @@ def _nearest(path: str, roots: Sequence[Path]) -> Path | None:
             if not folder.is_relative_to(root):
                 break
             file = real_path(folder / "pyproject.toml")
-            if file.is_file() and file.is_relative_to(root) and file.stat().st_size < _MAX_BYTES:
+            if (
+                os.path.isfile(file)
+                and file.is_relative_to(root)
+                and file.stat().st_size < _MAX_BYTES
+            ):
                 return file
     return None
 

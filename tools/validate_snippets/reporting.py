@@ -108,7 +108,7 @@ def file_of(document: Document, rows: Sequence[Row], roots: Sequence[Path]) -> F
             valid_snippets=0,
         )
     problems = [_problem(problem, roots) for problem in document.page.problems]
-    results = [_result(document.page, row) for row in rows]
+    results = [_result(document.page, row, roots) for row in rows]
     return file_report(document.name, results, problems)
 
 
@@ -117,7 +117,7 @@ def _problem(problem: Problem, roots: Sequence[Path]) -> str:
     return f"{display(at.file, roots)}:{at.line}: {problem.kind}: {problem.message}"
 
 
-def _result(page: Page, row: Row) -> SnippetReport:
+def _result(page: Page, row: Row, roots: Sequence[Path]) -> SnippetReport:
     snippet, judged = row.snippet, row.judged
     verdict = VERDICTS[judged.kind]
     return SnippetReport(
@@ -129,10 +129,10 @@ def _result(page: Page, row: Row) -> SnippetReport:
         verdict=verdict,
         kind=judged.kind,
         valid=verdict == "passed",
-        reason=_text.clean(judged.reason),
+        reason=_text.clean(judged.reason + _included(judged, roots)),
         error=_error(judged, verdict),
         error_line=judged.line,
-        error_text=text_of(snippet, judged.line),
+        error_text=text_of(snippet, judged),
         hint=_text.clean(judged.hint),
         diff=_text.clean(judged.diff),
         had_oracle=judged.oracle,
@@ -146,13 +146,21 @@ def _error(judged: Judged, verdict: Verdict) -> str | None:
     return _text.clean(judged.error or (judged.reason if bad else "")) or None
 
 
-def text_of(snippet: Snippet, line: int | None) -> str:
-    """Return the text of a line of the document, "" if the snippet does not have it."""
-    if line is None:
+def _included(judged: Judged, roots: Sequence[Path]) -> str:
+    at = judged.included
+    return f" It includes {display(at.file, roots)}, where line {at.line} failed." if at else ""
+
+
+def text_of(snippet: Snippet, judged: Judged) -> str:
+    """Return the text of the line that failed, "" if the snippet does not have it."""
+    if judged.line is None:
         return ""
+    failed = (snippet.file, judged.line)
+    if judged.included is not None:
+        failed = (judged.included.file, judged.included.line)
     for number, text in enumerate(snippet.code.split("\n"), 1):
         at = snippet.position(number)
-        if at.file == snippet.file and at.line == line:
+        if (at.file, at.line) == failed:
             return _text.clean(text)[:300]
     return ""
 

@@ -265,7 +265,7 @@ class Validation:
             async for ran in ended:
                 case, judged = wrong[ran.program.id]
                 if ran.result is not None:
-                    line = reporting.text_of(case.snippet, judged.line)
+                    line = reporting.text_of(case.snippet, judged)
                     hint = near.hint(ran.result, token, line)
                     case.done = replace(judged, hint=hint or judged.hint)
 

@@ -224,6 +224,19 @@ async def test_what_is_left_out_is_not_run_before_others(app: App) -> None:
         assert [one.kind for one in results] == [*["skipped_by_author"] * 3, "works"]
 
 
+async def test_a_failure_in_an_included_file_is_told_where_the_page_includes_it(
+    app: App, tmp_path: Path
+) -> None:
+    """The line of the other file is no line of the page; it is named with its file."""
+    (tmp_path / "src.py").write_text("x = 1\n\n\n\nprint(x.nope)\n")
+    (tmp_path / "a.md").write_text('```python\n--8<-- "src.py"\n```\n')
+
+    _, (one,) = await check(app, SnippetsRequest(paths=("a.md",)))
+
+    assert (one.kind, one.error_line, one.error_text) == ("raises", 2, "print(x.nope)")
+    assert one.reason == "It raises. It includes src.py, where line 5 failed."
+
+
 async def test_nothing_found_is_skipped_loudly(app: App) -> None:
     """Zero snippets are no pass, and neither are snippets that were all skipped."""
     none = await run(app, "local", SnippetsRequest(text="Only prose."))

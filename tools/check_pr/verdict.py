@@ -114,6 +114,13 @@ def _hidden(evidence: Evidence) -> Iterator[TestEvidence]:
             yield test
 
 
+def _silent(evidence: Evidence) -> Iterator[TestEvidence]:
+    """Tests that nobody took back, and that all the same say nothing at head: its code skips them."""
+    for test in evidence.of("newly_skipped", "not_collected"):
+        if test.base == "passed" and test.head_with_base in {None, "skipped", "xfailed"}:
+            yield test
+
+
 def _undecided(checked: Checked) -> Iterator[str]:
     yield from checked.problems
     if unsent := [one for one in _unsent(checked.pull) if one.path.endswith(_CODE)]:
@@ -124,7 +131,12 @@ def _undecided(checked: Checked) -> Iterator[str]:
     yield from checked.evidence.problems
     if sum(checked.evidence.counts.values()) != len(checked.evidence.tests):
         yield "The counts of tests do not add up; this is a bug of proofbox."
-    yield from _listed("Tests that did not come to an end", checked.evidence.of("unknown"))
+    unknown = checked.evidence.of("unknown")
+    yield from _listed("Nothing is known of tests", unknown)
+    if why := next((test.why for test in unknown if test.why), ""):
+        yield f"{why.rstrip('.')}."
+    silent = tuple(_silent(checked.evidence))
+    yield from _listed("Passed at base, and head does not run them even as base has them", silent)
     if not checked.evidence.of(*_PROVEN):
         both = checked.evidence.of("fail_to_fail")
         yield from _listed("No test passes, and these fail at base too", both)

@@ -176,3 +176,31 @@ def test_counts_add_up_whatever_the_runs_came_to() -> None:
         assert ran.base.ids | ran.head.ids <= found
         files_seen = {name.partition("::")[0] for name in found}
         assert ran.base.silent | ran.head.silent <= files_seen
+
+
+def test_a_test_that_is_written_on_both_sides_does_not_vanish() -> None:
+    """What is deselected behind pytest's back, or no longer defined, is no removed test."""
+    file = "import a\nif a.x:\n    def test_a():\n        assert a.x\ndef test_b():\n    assert 1\n"
+    files = {"tests/test_a.py": file, "tests/test_b.py": file, "a.py": ""}
+    deleted = file.partition("def test_b")[0] + "x = 1\n"
+    pull = pull_of(files, {"tests/test_b.py": deleted, "a.py": "x = 1\n"})
+    base, head = (Side(tree, Environment(), nowhere) for tree in (pull.base, pull.head))
+    there = {f"tests/test_{one}.py::test_{name}" for one in "ab" for name in "ab"}
+    told = [
+        Told(
+            items={name: Item(name, name.partition("::")[0], 1, "test") for name in names},
+            results={name: TestResult(name, "passed") for name in names},
+        )
+        for names in (there, {"tests/test_a.py::test_b"})
+    ]
+    ran = Ran(told[0], Told(), told[1], told[1])
+    table = Table(ground_of(pull, base, head, PrRequest("r")), ran)
+
+    found = {name.rpartition("/")[2]: table.test(name).kind for name in table.names}
+
+    assert found == {
+        "test_a.py::test_a": "not_collected",
+        "test_a.py::test_b": "pass_to_pass",
+        "test_b.py::test_a": "unknown",
+        "test_b.py::test_b": "unknown",
+    }

@@ -60,7 +60,11 @@ HELD = one("pass_to_pass", base="passed", head="passed")
         ),
         (checked(evidence(HELD, one("pass_to_fail"))), "failed", "test_pass_to_fail"),
         (checked(evidence(HELD, one("new_and_fails"))), "failed", "New tests that fail"),
-        (checked(evidence(HELD, one("unknown"))), "errored", "test_unknown"),
+        (
+            checked(evidence(HELD, one("unknown", why="It lacks x"))),
+            "errored",
+            "test_unknown. It lacks x.",
+        ),
         (checked(evidence(HELD, problems=("The sandbox was lost.",))), "errored", "was lost"),
         (checked(evidence(HELD), problems=("No index.",)), "errored", "No index"),
         (checked(evidence(HELD), failures=("a and b conflict.",)), "failed", "conflict"),
@@ -111,6 +115,22 @@ def test_a_test_that_is_taken_back_since_it_fails_is_a_failure(kind: Kind, how: 
     assert decide([checked(evidence(HELD, harmless))]).verdict == "passed"
     assert decide([checked(evidence(HELD, gone))]).verdict == "passed"
     assert decide([checked(evidence(HELD, gone))]).needs_review
+
+
+@pytest.mark.parametrize("back", [None, "skipped", "xfailed"])
+@pytest.mark.parametrize("kind", ["newly_skipped", "not_collected"])
+def test_a_test_that_only_the_code_takes_back_is_undecided(
+    kind: Kind, back: Outcome | None
+) -> None:
+    """It is as base has it, and passed there; whether what it checks still holds is not known."""
+    silent = one(kind, base="passed", head_with_base=back)
+    never = one(kind, base=None, head_with_base=back)
+
+    decision = decide([checked(evidence(HELD, silent))])
+
+    assert decision.verdict == "errored"
+    assert f"even as base has them (1): {silent.id}" in decision.reason
+    assert decide([checked(evidence(HELD, never))]).verdict == "passed"
 
 
 def test_parameters_that_expect_something_else_are_a_persons_matter() -> None:

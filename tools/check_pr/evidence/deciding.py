@@ -10,6 +10,7 @@ _DECIDING: tuple[Kind, ...] = (
     "fail_to_pass_strong",
     "fail_to_pass_weak",
     "new_and_fails",
+    "newly_skipped",
 )
 
 

@@ -1,5 +1,6 @@
 """Every test with its outcomes on both sides, made into one line of evidence."""
 
+import ast
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -148,11 +149,26 @@ class Table:
             return mixed.unknown[name]
         if not seen.at_base and seen.base_with_head is None and not mixed.whole:
             return _trouble(mixed)
+        if self._is_nowhere(name, seen):
+            return "Base has it, and on head's code it is not found even in base's file"
         if any(self._is_silent(where, self.id_at(where, name)) for where in _SIDES):
             return "It was to be run again, and none of these runs came to its end"
         if seen.head in BAD and seen.base not in BAD:
             return _not_installed(self._ran.head.raised(name), self._ground.head)
         return ""
+
+    def _is_nowhere(self, name: str, seen: Seen) -> bool:
+        """Whether base's version of a test that head took back was to be run on head, and is not collected."""
+        old, back = self._ground.at_base(name), self._ran.head_with_base
+        if seen.at_head or seen.base not in GOOD or not back.whole:
+            return False
+        path, _, rest = _function(old).partition("::")
+        if path not in self._changed_base or path in back.silent:
+            return False
+        same = self._ground.selection.same
+        if f"{path}::{rest}" in same or rest not in _defined(self._ground.base, path):
+            return False
+        return all(_function(one) != _function(old) for one in back.ids)
 
     def _is_silent(self, where: Where, name: str) -> bool:
         return (where, name) in self._again.silent and not self._again.of(where, name)
@@ -203,9 +219,12 @@ def _trouble(told: Told) -> str:
 
 
 def _written(ground: Ground, ran: Ran) -> Iterator[str]:
-    """Tests that stand in changed test files of head and are not collected there, or never would be."""
+    """Tests that stand in test files of head and are not collected there: those that base's were, and in changed
+    files those that never would be.
+    """
     head = ran.head
-    found = {name.partition("[")[0] for name in head.ids}
+    found = frozenset(map(_function, head.ids))
+    yield from _vanished(ground, ran, found)
     for path in ground.selection.changed_head:
         if path in head.silent or not path.endswith(".py") or not head.whole:
             continue
@@ -215,10 +234,45 @@ def _written(ground: Ground, ran: Ran) -> Iterator[str]:
                 yield f"{path}::{name}"
 
 
+def _vanished(ground: Ground, ran: Ran, found: frozenset[str]) -> Iterator[str]:
+    """Tests of base that head has in the same file and under the same name, and that are not collected there."""
+    known: dict[str, frozenset[str]] = {}
+    run = set(ground.selection.head) - ran.head.silent
+    for name in map(ground.at_head, ran.base.ids if ran.head.whole else ()):
+        path, _, rest = _function(name).partition("::")
+        if path not in run or f"{path}::{rest}" in found:
+            continue
+        if path not in known:
+            known[path] = _defined(ground.head, path)
+        if rest in known[path]:
+            yield name
+
+
+def _defined(view: View, path: str) -> frozenset[str]:
+    """The functions of a file, with their classes, under whatever condition."""
+    is_there = path.endswith(".py") and path in view.files
+    tree = parsed(text(view.files[path])) if is_there else None
+    return frozenset(_functions(tree)) if tree is not None else frozenset()
+
+
+def _functions(node: ast.AST, scope: str = "") -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{scope}{child.name}"
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{scope}{child.name}::")
+        elif isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
+            yield from _functions(child, scope)
+
+
 def _uncollected(view: View, path: str) -> Iterator[Uncollected]:
     is_there = path.endswith(".py") and path in view.files
     tree = parsed(text(view.files[path])) if is_there else None
     return uncollected(tree) if tree is not None else iter(())
+
+
+def _function(name: str) -> str:
+    return name.partition("[")[0]
 
 
 def _not_installed(raised: Raised | None, view: View) -> str:

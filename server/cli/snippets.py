@@ -227,10 +227,23 @@ def _without_patches(report: SnippetsReport) -> SnippetsReport:
 
 
 def _roots(paths: tuple[str, ...]) -> tuple[Path, ...]:
-    """Whoever names a path on the command line allows it."""
+    """Whoever names a path on the command line allows it, and the project that it lies in."""
     named = [Path(os.path.abspath(path)) for path in paths]
-    folders = [path if path.is_dir() else path.parent for path in named]
-    return tuple(dict.fromkeys([Path.cwd(), *(path for path in folders if path.is_dir())]))
+    folders = [path if os.path.isdir(path) else path.parent for path in named]
+    folders = [Path.cwd(), *(path for path in folders if os.path.isdir(path))]
+    return tuple(dict.fromkeys([*folders, *filter(None, map(_project, folders))]))
+
+
+def _project(folder: Path) -> Path | None:
+    """The folder of the nearest pyproject.toml, within the repository; whoever keeps one at home means no project."""
+    for place in (folder, *folder.parents):
+        if place in {Path.home(), Path(place.anchor)}:
+            return None
+        if os.path.isfile(place / "pyproject.toml"):
+            return place
+        if os.path.exists(place / ".git"):
+            return None
+    return None
 
 
 class _Bar:

@@ -47,6 +47,7 @@ def with_project(request: SnippetsRequest, roots: Sequence[Path]) -> SnippetsReq
         setup="\n".join(part for part in (project.setup, request.setup) if part),
         skip=(*project.skip, *request.skip),
         normalise={**project.normalise, **request.normalise},
+        project=file.parent,
     )
 
 

@@ -44,7 +44,7 @@ class SnippetsRequest:
     `setup` is Python that runs before every Python snippet. `skip` names what to leave out: a pattern for
     files (`docs/old/*`), `FILE:LINE` for a snippet, or the id of a raw one. `normalise` maps patterns to what
     stands for their matches in shown and real output. `only_working` leaves out what did not pass.
-    `timeout_seconds` is for each.
+    `timeout_seconds` is for each. `project` is the folder whose settings are in it: `skip` may name files from there.
     """
 
     paths: tuple[str, ...] = ()
@@ -60,6 +60,7 @@ class SnippetsRequest:
     update: Updating = "no"
     only_working: bool = False
     timeout_seconds: float = 30.0
+    project: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,16 +43,19 @@ def left_out(snippet: Snippet, facts: Facts) -> bool:
     return said.skip_if in facts.true or _of_author(snippet, facts.python) is not None
 
 
-def named_by(patterns: Sequence[str], name: str, snippet: Snippet, id: str | None) -> str:
-    """Return the pattern that leaves this snippet out, "" if none does."""
+def named_by(
+    patterns: Sequence[str], names: Collection[str], snippet: Snippet, id: str | None
+) -> str:
+    """Return the pattern that leaves this snippet out, "" if none does; `names` are all those of its file."""
     for pattern in patterns:
         file, _, line = pattern.rpartition(":")
         if id is not None and id == pattern:
             return pattern
-        if fnmatch.fnmatch(name, pattern):
+        if any(fnmatch.fnmatch(name, pattern) for name in names):
             return pattern
         at = int(line) if line.isdigit() and file else 0
-        if at and fnmatch.fnmatch(name, file) and snippet.opening_line <= at <= snippet.end_line:
+        there = snippet.opening_line <= at <= snippet.end_line
+        if at and there and any(fnmatch.fnmatch(name, file) for name in names):
             return pattern
     return ""
 

@@ -271,8 +271,11 @@ class Validation:
 
     def _skip_named(self) -> None:
         for case in self._cases:
-            name = case.document.name
-            if pattern := unrun.named_by(self._request.skip, name, case.snippet, case.id):
+            names = {case.document.name}
+            file, project = Path(case.document.page.file), self._request.project
+            if project is not None and file.is_relative_to(project):
+                names.add(file.relative_to(project).as_posix())
+            if pattern := unrun.named_by(self._request.skip, names, case.snippet, case.id):
                 self._end(case, Judged("skipped_by_author", f"skip names it: {pattern}"))
 
     async def _ask(self, cases: Sequence[Case]) -> None:

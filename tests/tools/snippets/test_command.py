@@ -225,6 +225,22 @@ async def test_the_patch_is_all_that_stdout_has_and_update_writes_it(tmp_path: P
     assert (code, out.split(":")[0]) == (0, "passed")
 
 
+async def test_a_project_is_heard_from_any_of_its_folders(tmp_path: Path) -> None:
+    """Its settings, what `skip` names, and what its pages include."""
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.proofbox.snippets]\nsetup = 'zebra = 1'\nskip = ['docs/old.md']\n"
+    )
+    (tmp_path / "src.py").write_text("print(zebra)\n#> 1\n")
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.md").write_text('```python\n--8<-- "src.py"\n```\n')
+    (docs / "old.md").write_text(BROKEN)
+
+    code, said, _ = await proofbox(docs, "a.md", "old.md")
+
+    assert code == 0, said
+
+
 @pytest.mark.slow
 async def test_a_baseline_makes_a_page_pass_until_its_failure_is_mended(tmp_path: Path) -> None:
     """With a report for CI each time."""

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,6 +15,12 @@ _TOOLS_ONLY = re.compile(
 )
 _LET_THROUGH = ("--import-mode", "--strict-markers", "--doctest-modules", "--doctest-glob", "--asyncio-mode",
                 "--doctest-continue-on-failure", "--ds", "--pyargs")  # fmt: skip
+_WITH_VALUE = {"--import-mode", "--doctest-glob", "--asyncio-mode", "--ds", "--deselect", "--ignore",
+               "--ignore-glob", "-p", "-W", "-o", "-m", "-k"}  # fmt: skip
+_CHOOSING = ("-m", "-k", "--deselect")
+_IGNORING = ("--ignore", "--ignore-glob")
+# Not installed or not used, and then pytest does not start with them.
+_NO_PLUGIN = re.compile(r"no:|(pytest[-_.])?(cov|xdist|randomly|rerunfailures)\b")
 _CONFIGS = (
     "pytest.toml",
     ".pytest.toml",
@@ -34,6 +40,9 @@ class Manifest:
     configuration says that they are; `options` is all of it; `name`, `version` and `requires_python` are the
     project's own.
 
+    `choosing` are those of the dropped arguments that say which tests the project means to run, and `ignored`
+    the files and folders, as patterns of paths, in which it wants no tests to be looked for.
+
     Of `packages`, `runtime` are those to import the project and `tests` those on top to run its tests;
     `computed`: what the build adds to `runtime` is not known. `how` says where they were found. `elsewhere`
     are names that the project takes from a path or an address, which are none of `packages`.
@@ -50,6 +59,8 @@ class Manifest:
     config: str = ""
     arguments: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    choosing: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     patterns: tuple[str, ...] = PATTERNS
     testpaths: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -64,7 +75,7 @@ def read_manifest(files: Mapping[str, bytes]) -> Manifest:
     runtime, tests = _usable(told.runtime, told), _usable(told.tests, told)
     tests = [text for text in tests if not _TOOLS_ONLY.match(text)]
     config, options = _pytest(files, pyproject)
-    arguments, dropped = _allowed(options.get("addopts", ""))
+    added = list(_options(_words(options.get("addopts", ""))))
     patterns = tuple(_words(options.get("python_files", ""))) or PATTERNS
     return Manifest(
         packages=tuple(dict.fromkeys([*runtime, *tests])),
@@ -76,8 +87,10 @@ def read_manifest(files: Mapping[str, bytes]) -> Manifest:
         requires_python=told.requires_python,
         unreadable=tuple(t for t in (*told.runtime, *told.tests) if not _is_index(t)),
         config=config,
-        arguments=tuple(arguments),
-        dropped=tuple(dropped),
+        arguments=tuple(word for one in added if _is_allowed(one) for word in one),
+        dropped=tuple(word for one in added if not _is_allowed(one) for word in one),
+        choosing=tuple(word for one in added if _is_of(one, _CHOOSING) for word in one),
+        ignored=tuple(one[0].partition("=")[2] for one in added if _is_of(one, _IGNORING)),
         patterns=patterns,
         testpaths=tuple(_words(options.get("testpaths", ""))),
         options=options,
@@ -126,21 +139,28 @@ def _pytest(
     return "", {}
 
 
-def _allowed(addopts: Any) -> tuple[list[str], list[str]]:
-    """Arguments of pytest that change what is collected, and those that are not let through."""
-    allowed: list[str] = []
-    dropped: list[str] = []
-    words = _words(addopts)
-    for index, word in enumerate(words):
-        before = words[index - 1] if index else ""
-        if before in {"-p", "-W", "-o"}:
-            wanted = before == "-W" or (before == "-p" and not word.startswith("no:"))
-            (allowed if wanted else dropped).extend([before, word])
-        elif word.startswith(_LET_THROUGH):
-            allowed.append(word)
-        elif word not in {"-p", "-W", "-o"}:
-            dropped.append(word)
-    return allowed, dropped
+def _options(words: Iterable[str]) -> Iterator[list[str]]:
+    """Each argument with its value; long options in one word, as the next argument would be theirs otherwise."""
+    left = iter(words)
+    for word in left:
+        value = next(left, None) if word in _WITH_VALUE else None
+        if value is None:
+            yield [word]
+        else:
+            yield [f"{word}={value}"] if word.startswith("--") else [word, value]
+
+
+def _is_of(option: list[str], names: tuple[str, ...]) -> bool:
+    """Whether it is one of these, with a value."""
+    name, _, value = option[0].partition("=")
+    return name in names and bool(value or option[1:])
+
+
+def _is_allowed(option: list[str]) -> bool:
+    """Whether it changes what is collected, or is needed to."""
+    if option[0] == "-p":
+        return len(option) > 1 and not _NO_PLUGIN.match(option[1])
+    return (option[0] == "-W" and len(option) > 1) or option[0].startswith(_LET_THROUGH)
 
 
 def _words(value: Any) -> list[str]:

@@ -87,7 +87,8 @@ def test_a_project_is_read_with_its_manifest(tmp_path: Path) -> None:
     files = {
         "pyproject.toml": '[project]\nname = "calc"\nversion = "2.0"\ndependencies = ["attrs>=23"]\n'
         '[project.optional-dependencies]\ntest = ["pytest", "hypothesis", "pytest-cov", "calc[x]"]\n'
-        '[tool.pytest.ini_options]\naddopts = "--import-mode=importlib -x --cov=calc -p my.plugin"\n',
+        '[tool.pytest.ini_options]\naddopts = "--import-mode importlib -x --cov=calc '
+        "-p my.plugin -p pytest_cov -m 'not slow' --ignore tests/old\"\n",
         "src/calc/__init__.py": "",
         "src/calc/one.py": ADD,
         "src/calc/two.py": ADD,
@@ -108,6 +109,7 @@ def test_a_project_is_read_with_its_manifest(tmp_path: Path) -> None:
     assert [m.name for m in whole.sources] == ["calc", "calc.one", "calc.two"]
     assert whole.packages == ("attrs>=23", "pytest", "hypothesis")
     assert whole.arguments == ("--import-mode=importlib", "-p", "my.plugin")
+    assert "-p pytest_cov -m not slow --ignore=tests/old" in whole.notes[0]
     assert whole.config == "pyproject.toml"
     assert "src/calc-2.0.dist-info/METADATA" in whole.files
     assert "-x --cov=calc" in whole.notes[0]

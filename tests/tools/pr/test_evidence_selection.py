@@ -117,6 +117,28 @@ def test_what_is_imported_before_a_test_file_changes_its_tests(base: Files) -> N
     assert found.selection.changed_base == ("tests/sub/test_sub.py",)
 
 
+def test_tests_are_looked_for_where_the_project_wants_them() -> None:
+    """Not in what its configuration or conftest.py excludes; in documents with examples that it names."""
+    text = "Look:\n\n    >>> from pkg import far\n"
+    configured = "[pytest]\nnorecursedirs = data\naddopts = --ignore=tests/sub --doctest-glob '*.rst' -m 'not slow'\n"
+    files = {
+        **BASE,
+        "pytest.ini": configured,
+        "tests/conftest.py": "collect_ignore = ['test_user.py']\ncollect_ignore_glob = ['*_deep.py']\n",
+        "tests/data/test_sample.py": "x = 1\n",
+        "docs/far.rst": text,
+        "docs/near.rst": "Nothing.\n",
+    }
+
+    found = ground(files, {"pkg/far.py": "x = 2\n"})
+
+    left_out = {path for path in ground(BASE, {}).base.tests if path not in found.head.tests}
+    assert left_out == {"tests/sub/test_sub.py", "tests/test_user.py", "tests/test_deep.py"}
+    assert set(found.head.tests) - set(BASE) == {"docs/far.rst"}
+    assert "docs/far.rst" in found.selection.head
+    assert found.trees.head.arguments == ("--doctest-glob=*.rst", "-m", "not slow")
+
+
 def test_tests_that_were_asked_for_are_the_only_ones() -> None:
     """Files and folders."""
     assert chosen({"pkg/core.py": ""}, only=("tests/sub", "tests/test_core.py")) == {

@@ -1,6 +1,7 @@
 """Which files of a tree import which, as far as it is written down."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...run_generated_tests.suite import every_statement, parsed
@@ -8,6 +9,8 @@ from .trees import View, text
 
 Written = tuple[int, str]
 """Level (0 for an absolute import) and dotted name."""
+# Of documents, whose examples are tests.
+_EXAMPLES = re.compile(r"^[ \t]*>>> ((?:import|from) [^(;\n]+)$", re.MULTILINE)
 # Of a file that makes up at run time what it imports: plugins, drivers, commands, which mostly lie beside it.
 _ANYTHING_BESIDE: Written = (1, "*")
 
@@ -26,7 +29,7 @@ class Parsed:
 
 
 def _written(content: bytes) -> Iterator[Written]:
-    tree = parsed(text(content))
+    tree = parsed(text(content)) or parsed("\n".join(_EXAMPLES.findall(text(content))))
     for node in every_statement(tree) if tree is not None else ():
         if isinstance(node, ast.Import):
             yield from ((0, item.name) for item in node.names)
@@ -62,10 +65,10 @@ class Importers:
         self._files = view.files
         self._roots = view.roots
         self._by: dict[str, set[str]] = {}
-        for path in view.files:
-            if path.endswith(".py"):
-                for other in self._imported(path, parsed):
-                    self._by.setdefault(other, set()).add(path)
+        texts = (path for path in view.tests if not path.endswith(".py"))
+        for path in (*(path for path in view.files if path.endswith(".py")), *texts):
+            for other in self._imported(path, parsed):
+                self._by.setdefault(other, set()).add(path)
         for path in view.tests:
             for above in (*conftests_above(path, view.files), *self._packages_of(path)):
                 self._by.setdefault(above, set()).add(path)

@@ -4,15 +4,17 @@ Conftest files and the configuration of pytest can make any test pass, so head i
 pull request changes them there are two more trees, with head's own.
 """
 
+import ast
+import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 
 from ...run_generated_tests import layout
 from ...run_generated_tests.manifest import Manifest, read_manifest
 from ...run_generated_tests.project import Module, Project
-from ...run_generated_tests.suite import is_test_file
+from ...run_generated_tests.suite import is_test_file, parsed
 from ..environment.side import Side
 from ..pull.pull import Change, Pull
 
@@ -21,6 +23,7 @@ Files = Mapping[str, bytes]
 _TEST_FOLDERS = {"tests", "test"}
 _NEVER_SEARCHED = {"build", "dist", "node_modules", "venv", "CVS", "_darcs", "{arch}"}
 _DOCTESTS = "--doctest-modules"
+_TEXTS = "--doctest-glob="
 _SRC_IS_A_PACKAGE = re.compile(r"^\s*(from|import)\s+src\b", re.MULTILINE)
 _COPY = "base-of-the-pull-request-"
 
@@ -58,7 +61,14 @@ def view_of(side: Side) -> View:
     """What one side says of its tests."""
     files = {**side.tree.files, **side.environment.built}
     manifest = read_manifest(files)
-    tests = tuple(sorted(path for path in files if _is_test(path, files, manifest)))
+    ignored = (*manifest.ignored, *_ignored_folders(manifest), *_ignored_by_conftests(files))
+    tests = tuple(
+        sorted(
+            path
+            for path in files
+            if _is_test(path, files, manifest) and not any(_below(path, each) for each in ignored)
+        )
+    )
     texts = {path: text(files[path]) for path in files if path.endswith(".py")}
     examples = frozenset(
         path for path in tests if path.endswith(".py") and not is_test_file(path, manifest.patterns)
@@ -86,15 +96,46 @@ def _is_test(path: str, files: Files, manifest: Manifest) -> bool:
         return False
     if path.endswith(".py") and is_test_file(path, manifest.patterns):
         return True
-    examples = _DOCTESTS in manifest.arguments and path.endswith(".py")
-    return examples and b">>> " in files[path] and not path.endswith("setup.py")
+    return _has_examples(path, manifest) and b">>> " in files[path]
+
+
+def _has_examples(path: str, manifest: Manifest) -> bool:
+    """Whether pytest would look for examples in a file that is no test file."""
+    if path.endswith(".py"):
+        return _DOCTESTS in manifest.arguments and not path.endswith("setup.py")
+    given = [one.partition("=")[2] for one in manifest.arguments if one.startswith(_TEXTS)]
+    name = path.rpartition("/")[2]
+    return any(fnmatch(path if "/" in each else name, each) for each in given or ["test*.txt"])
+
+
+def _ignored_folders(manifest: Manifest) -> Iterator[str]:
+    """Folders that the configuration says no tests are to be looked for in, as patterns of paths."""
+    said = manifest.options.get("norecursedirs", ())
+    for each in said.split() if isinstance(said, str) else map(str, said):
+        yield from (each,) if "/" in each else (each, f"*/{each}")
+
+
+def _ignored_by_conftests(files: Files) -> Iterator[str]:
+    """What conftest files say that is not to be collected, where they say it in so many words."""
+    for path, content in files.items():
+        if not _is_conftest(path) or b"collect_ignore" not in content:
+            continue
+        tree = parsed(text(content))
+        for node in tree.body if tree is not None else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.List):
+                names = {one.id for one in node.targets if isinstance(one, ast.Name)}
+                if names & {"collect_ignore", "collect_ignore_glob"}:
+                    for one in node.value.elts:
+                        if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                            yield posixpath.join(posixpath.dirname(path), one.value)
 
 
 def _below(path: str, place: str) -> bool:
     place = place.removeprefix("./").rstrip("/")
     if place in {"", "."}:
         return True
-    return path == place or path.startswith(f"{place}/") or fnmatch(path, f"{place}/*")
+    beginning = path == place or path.startswith(f"{place}/")
+    return beginning or fnmatch(path, place) or fnmatch(path, f"{place}/*")
 
 
 def _test_folders(tests: Iterable[str]) -> Iterable[str]:
@@ -221,7 +262,7 @@ def _project(files: Files, code: View, how: View, tests: Iterable[str]) -> Proje
         sources=code.sources,
         tests=tuple(path for path in tests if path in files),
         roots=tuple(dict.fromkeys((*code.roots, *how.roots))),
-        arguments=how.manifest.arguments,
+        arguments=(*how.manifest.arguments, *how.manifest.choosing),
         config=config,
     )
 

@@ -43,6 +43,14 @@ _INSTALLS = re.compile(
     r"\b(?:install|add|get|sync|update|upgrade|tool|pip)\b|\buvx\b|\bnpx\b|"
     r"\bgit (?:clone|pull|fetch)\b|\b(?:curl|wget)\b",
 )
+_NO_TERMINAL = re.compile(
+    r"\bnot a (?:tty|terminal)\b|Inappropriate ioctl for device", re.IGNORECASE
+)
+_READS = re.compile(r"\s*(?:IFS=\S*\s+)?read\s")
+_NO_DISPLAY = re.compile(
+    r"no display name and no|couldn't connect to display|could not connect to display|"
+    r"cannot connect to X server|Cannot open display"
+)
 
 Cause = tuple[Kind, str]
 
@@ -59,6 +67,10 @@ def of_exception(
         match := _MISSING_OPTIONAL.search(value)
     ):
         return _module(next(filter(None, match.groups())), False)
+    if name == "ImportError" and "attempted relative import" in value:
+        return "needs_file", "It imports from the package that it is part of, which is not here."
+    if _NO_DISPLAY.search(value):
+        return "interactive", "It opens a window, and here is no display."
     no_terminal = "/dev/tty" in value or "Inappropriate ioctl for device" in value
     if no_terminal or (name in {"EOFError", "BdbQuit", "Abort"} and "interactive" in kinds):
         return "interactive", "It asks somebody for input, and here is nobody to answer."
@@ -92,6 +104,8 @@ def _module(name: str, not_a_package: bool) -> Cause | None:
 
 def of_shell(said: str, exit_code: int | None, command: str) -> Cause | None:
     """Return what a shell command lacked here; `said` is the end of its output on both streams."""
+    if _NO_TERMINAL.search(said) or (exit_code == 1 and not said.strip() and _READS.match(command)):
+        return "interactive", "It asks somebody for input, and here is nobody to answer."
     if exit_code == 127 and (match := _NOT_FOUND.search(said)):
         if _INSTALLS.search(command):
             return "needs_network", "It would install or download something; nothing was installed."
@@ -99,6 +113,10 @@ def of_shell(said: str, exit_code: int | None, command: str) -> Cause | None:
     if _NETWORK.search(said) or _INSTALLS.search(command):
         return "needs_network", "It would install or download something; sandboxes have no network."
     if match := re.search(r"(?P<file>\S+): No such file or directory", said):
+        return "needs_file", f"It wants {match['file']}, which is not there."
+    if "not a git repository" in said:
+        return "needs_file", "It wants a git repository, which is not there."
+    if match := re.search(r"file or directory not found: (?P<file>\S+)", said):
         return "needs_file", f"It wants {match['file']}, which is not there."
     if "No such file or directory" in said:
         return "needs_file", "It wants a file that is not there."

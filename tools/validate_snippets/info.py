@@ -11,7 +11,9 @@ CONSOLE = frozenset(
     {"console", "shell-session", "shellsession", "sh-session", "bash-session", "terminal"}
 )
 JAVASCRIPT = frozenset({"javascript", "js", "node", "mjs"})
-OUTPUT = frozenset({"output", "out", "stdout", "code-output", "execute_result"})
+OUTPUT = frozenset(
+    {"output", "out", "stdout", "code-output", "execute_result", "pytb", "py3tb", "traceback"}
+)
 DATA = frozenset({"json", "yaml", "toml"})
 
 _NAMES: dict[str, str] = {

@@ -1,5 +1,6 @@
 """The verdict on one run of a Python snippet: how it ended, then whether it printed what is shown."""
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,9 @@ def _judge(
         rules = replace(rules, flags={**(rules.flags or {}), **snippet.marks.flags})
     if snippet.marks.raises:
         return _of_raises_mark(snippet, own[-1])
+    if _left_at_its_end(snippet, own[-1]) and len(result.cells) == wanted:
+        judged = _of_output(snippet, own[0], rules, token)
+        return replace(judged, reason=judged.reason or "It leaves with exit code 0, at its end.")
     if result.outcome != "completed" or len(result.cells) != wanted:
         shown = _shown_exception(snippet, own[-1])
         if shown is not None and snippet.kind != "doctest":
@@ -174,6 +178,26 @@ def _of_end(snippet: Snippet, cell: CellResult) -> Judged:
         return Judged(cause[0], cause[1], error, line, failure=_failure(cell))
     hint = causes.near_miss(cell.error.traceback)
     return Judged("raises", "It raises.", error, line, hint, failure=_failure(cell))
+
+
+def _left_at_its_end(snippet: Snippet, cell: CellResult) -> bool:
+    """Whether code ended as a script may: with exit code 0, in the last line below `if __name__ == "__main__":`."""
+    error = cell.error
+    if snippet.kind != "code" or cell.outcome != "exited" or error is None:
+        return False
+    tree = parse(build.runnable(snippet.code))
+    last = tree.body[-1] if tree is not None and tree.body else None
+    if not isinstance(last, ast.If) or not _MAIN.match(ast.unparse(last.test)):
+        return False
+    name, _ = build.place(snippet)
+    frames = re.findall(r'File "(.+?)", line (\d+), in <module>', error.traceback)
+    lines = [build.snippet_line(snippet, int(line)) for file, line in frames if file == name]
+    if error.name != "SystemExit" or error.value not in {"", "0", "False", "None"} or not lines:
+        return False
+    return not last.orelse and lines[0] >= last.body[-1].lineno
+
+
+_MAIN = re.compile(r"__name__ == '__main__'$")
 
 
 def _asks_at(snippet: Snippet, cell: CellResult) -> bool:

@@ -4,12 +4,13 @@ import re
 
 from ...server.sandbox import ProgramResult
 from .. import _text
-from . import causes, oracles, shell
+from . import causes, doctests, oracles, shell
 from .judge import Judged, Wrong
 from .oracles import Comparison, Rules
 from .snippet import Expected, Snippet
 
 _NOT_THERE = re.compile(r"^bash: line \d+: ([\w./+-]+): command not found$", re.MULTILINE)
+_EXIT = re.compile(r"\s*exit(?:\s+0)?\s*;?\s*(?:#.*)?")
 _PLACEHOLDER = re.compile(r"<[A-Za-z][\w .-]*>")
 
 
@@ -29,7 +30,8 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
         return Judged("timeout", result.reason, line=line)
     if result.exit_code is None or result.outcome in {"killed", "out_of_memory", "output_limit"}:
         return Judged("unsafe", result.reason, line=line)
-    if result.exit_code != 0 or not ran.whole:
+    left = result.exit_code == 0 and _left_at_its_end(ran, text)
+    if result.exit_code != 0 or not (ran.whole or left):
         return _of_failure(result, ran, text, line)
     for first, said in ran.errors.items():
         # `eval "$(missing)"` exits with 0.
@@ -37,6 +39,14 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
             at = snippet.position(places.get(first, 1)).line
             return Judged("needs_dependency", f"The command {match[1]} is not there.", match[0], at)
     return _of_outputs(snippet, ran, rules)
+
+
+def _left_at_its_end(ran: shell.Ran, text: str) -> bool:
+    """Whether a script ends with `exit 0`, and came to it."""
+    lines = text.split("\n")
+    rest = (line.strip() for line in lines[ran.end :])
+    last = "\n".join(lines[max(0, ran.line - 1) : ran.end])
+    return _EXIT.fullmatch(last) is not None and all(not x or x.startswith("#") for x in rest)
 
 
 def _of_failure(result: ProgramResult, ran: shell.Ran, text: str, line: int | None) -> Judged:
@@ -50,6 +60,8 @@ def _of_failure(result: ProgramResult, ran: shell.Ran, text: str, line: int | No
         return Judged("not_code", "It has placeholders where words belong.", error, line)
     if "syntax error" in said and result.exit_code == 2:
         return Judged("syntax", "The shell cannot read it.", error, line)
+    if "No rule to make target" in said and "akefile" not in text:
+        return Judged("needs_file", "It wants a Makefile, which is not there.", error, line)
     if cause := causes.of_shell(said, result.exit_code, command):
         return Judged(cause[0], cause[1], error, line)
     return Judged("raises", f"A command exits with {result.exit_code}.", error, line)
@@ -72,10 +84,14 @@ def _of_outputs(snippet: Snippet, ran: shell.Ran, rules: Rules) -> Judged:
             got = "".join(ran.outputs.values())
             found = oracles.compare(shown, got, rules, unordered=unordered)
             compared.append((shown, got, found))
+    mismatches = [one for one in compared if not one[2].matches]
+    if mismatches and all(_is_typed_into(shown) for shown, _, _ in mismatches):
+        reason = "It starts an interpreter to type into, and here is nobody to do so."
+        return Judged("interactive", reason, line=mismatches[0][0].line - 1)
     for shown, _, found in compared:
-        if not found.matches:
+        if not found.matches and not _is_typed_into(shown):
             reason = "What it prints is not what is shown."
-            wrong = tuple(Wrong(one, got) for one, got, its in compared if not its.matches)
+            wrong = tuple(Wrong(one, got) for one, got, _ in mismatches if not _is_typed_into(one))
             return Judged(
                 "output_mismatch",
                 reason,
@@ -85,3 +101,8 @@ def _of_outputs(snippet: Snippet, ran: shell.Ran, rules: Rules) -> Judged:
                 wrong=wrong,
             )
     return Judged("works", oracle=any(found.checked for _, _, found in compared))
+
+
+def _is_typed_into(shown: Expected) -> bool:
+    """Whether what stands behind a command are questions and answers: `>>> 1 + 1` behind `$ python`."""
+    return shown.source == "console" and any(map(doctests.has_prompt, shown.text.split("\n")))

@@ -201,7 +201,7 @@ def _captioned(last: Snippet, block: Block, texts: Sequence[str]) -> bool:
     between = [text.strip() for text in texts[last.end_line : block.first - 1]]
     prose = [text for text in between if text and not _FENCE_LINE.match(text)]
     if not prose:
-        return "print(" in last.code
+        return "print(" in last.code or doctests.exception_line(block.code) is not None
     return len(prose) == 1 and _OUTPUT_CAPTION.match(prose[0]) is not None
 
 

@@ -86,6 +86,41 @@ CASES = {
     ),
     "does not end": ("timeout", python("while True:\n    pass", "<!-- proofbox: timeout=1 -->"), 0),
     "is killed": ("unsafe", python("import os\nos.kill(os.getpid(), 9)"), 0),
+    "leaves at its end, as a script does": (
+        "works",
+        python(
+            "import sys\ndef main():\n    return 0\nif __name__ == '__main__':\n    sys.exit(main())"
+        ),
+        0,
+    ),
+    "leaves at its end, and what is shown is wrong": (
+        "output_mismatch",
+        python("import sys\nif __name__ == '__main__':\n    print(1)\n    #> 2\n    sys.exit()"),
+        4,
+    ),
+    "leaves at its end with another code": (
+        "raises",
+        python("import sys\nif __name__ == '__main__':\n    sys.exit(2)"),
+        3,
+    ),
+    "leaves before its end": (
+        "raises",
+        python("import sys\nif __name__ == '__main__':\n    sys.exit(0)\n    assert False"),
+        3,
+    ),
+    "shows the traceback behind it": (
+        "expected_error",
+        python("1 / 0")
+        + "```\nTraceback (most recent call last):\n  ...\nZeroDivisionError: division by zero\n```\n",
+        0,
+    ),
+    "shows another traceback behind it": (
+        "raises",
+        python("1 / 0") + "```pytb\nTraceback (most recent call last):\n  ...\nKeyError: 1\n```\n",
+        1,
+    ),
+    "imports from its package": ("needs_file", python("from .models import User"), 1),
+    "opens a window": ("interactive", python("raise OSError('Cannot open display :0')"), 1),
     "wants the network": (
         "needs_network",
         python("import urllib.request\nurllib.request.urlopen('https://example.com')"),
@@ -118,6 +153,17 @@ CASES = {
     "fails before it would install": ("raises", "```bash\nfalse\npip install x\n```\n", 1),
     "would install in lines": ("needs_network", "```bash\npip install \\\n  x\nfalse\n```\n", 1),
     "leaves a shell early": ("raises", "```bash\necho a\nexit 0\nfalse\n```\n", 2),
+    "leaves a shell at its end": ("works", "```bash\necho a\nexit 0  # done\n\n```\n", 0),
+    "wants a repository": ("needs_file", "```bash\ngit add .\n```\n", 1),
+    "wants a Makefile": ("needs_file", "```bash\nmake docs\n```\n", 1),
+    "reads an answer": ("interactive", "```bash\necho '?'\nread -r answer\n```\n", 2),
+    "wants a terminal": ("interactive", "```bash\necho 'input is not a TTY' >&2; false\n```\n", 1),
+    "starts an interpreter": ("interactive", "```console\n$ cat\n>>> 1 + 1\n2\n```\n", 1),
+    "starts an interpreter after a wrong line": (
+        "output_mismatch",
+        "```console\n$ cat\n>>> 1 + 1\n$ echo a\nb\n```\n",
+        4,
+    ),
     "calls what is not there": (
         "needs_dependency",
         '```bash\necho a\neval "$(no-such-command)"\n```\n',

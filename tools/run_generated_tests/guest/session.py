@@ -23,9 +23,10 @@ def main(config: dict[str, Any], descriptor: int) -> NoReturn:
             importlib.import_module(f"{__package__}.{name}").early(options)
     import pytest
 
+    from . import absent
     from .plugin import Recorder
 
-    plugins: list[Any] = [Recorder(say, config)]
+    plugins: list[Any] = [Recorder(say, config), absent]
     for name, options in config["guests"].items():
         module = importlib.import_module(f"{__package__}.{name}")
         plugins.append(module.plugin(options, say))

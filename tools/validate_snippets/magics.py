@@ -30,6 +30,17 @@ def magics(code: str) -> tuple[tuple[int, str], ...]:
     return tuple(found)
 
 
+def only_magics(code: str) -> bool:
+    """Whether nothing of the code is Python: without its magics, none of it would run."""
+    cell = _CELL.match(code)
+    if cell:
+        return cell["name"] not in _PYTHON_CELLS
+    found = {number for number, _ in magics(code)}
+    lines = enumerate(code.split("\n"), 1)
+    told = [n for n, line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return bool(found) and found.issuperset(told)
+
+
 def _plain(line: str) -> str:
     if match := _LINE.match(line):
         return f"{match['indent']}pass"

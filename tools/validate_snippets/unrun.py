@@ -8,9 +8,11 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ...server.sandbox import ProgramResult
 from . import data
+from .build import runnable
 from .content import not_code
 from .hints import hints
 from .judge import Judged
+from .magics import only_magics
 from .probe import Facts
 from .snippet import Snippet
 
@@ -39,8 +41,9 @@ def judge(snippet: Snippet, python: str, modules: Collection[str]) -> Judged | N
 
 def left_out(snippet: Snippet, facts: Facts) -> bool:
     """Whether its author leaves a snippet out where this is so, be it only setup of others."""
-    said = snippet.marks
-    return said.skip_if in facts.true or _of_author(snippet, facts.python) is not None
+    if snippet.marks.skip_if in facts.true or _of_needs(snippet, facts.modules) is not None:
+        return True
+    return _of_author(snippet, facts.python) is not None
 
 
 def named_by(
@@ -121,6 +124,8 @@ def _of_content(snippet: Snippet) -> Judged | None:
         return Judged("not_code", "The block has no command.")
     if snippet.language != "python" or snippet.kind != "code":
         return None
+    if runnable(snippet.code) != snippet.code and only_magics(snippet.code):
+        return Judged("language", "All of it are magics of IPython, which are not run here.")
     if reason := not_code(snippet.code):
         return Judged("not_code", reason)
     if any(

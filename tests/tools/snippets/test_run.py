@@ -143,6 +143,10 @@ CASES = {
     ),
     "is no code": ("not_code", python("..."), 0),
     "is of another language": ("language", "```rust\nfn main() {}\n```\n", 0),
+    "is only magics": ("language", python("%timeit 1 / 0\n# and\nfiles = !ls"), 0),
+    "is a cell of another language": ("language", python("%%bash\nexit 3"), 0),
+    "has a magic": ("works", python("%matplotlib inline\nx = 1"), 0),
+    "is timed": ("raises", python("%%time\n1 / 0"), 2),
     "is valid JSON": ("works", '```json\n{"a": 1}\n```\n', 0),
     "is broken JSON": ("syntax", '```json\n{"a": 1,\n "b": }\n```\n', 2),
     "runs in a shell": ("works", "```bash\nfor i in 1 2; do\n  echo $i\ndone\n```\n", 0),
@@ -260,6 +264,7 @@ async def test_what_is_left_out_is_not_run_before_others(app: App) -> None:
         ".. doctest::\n   :skipif: True\n\n   >>> 1 / 0\n\n"
         ".. doctest::\n   :pyversion: > 3.99\n\n   >>> 1 / 0\n\n"
         ".. testcode::\n\n   1 / 0\n\n"
+        ".. proofbox: needs=no_such_module\n\n.. testcode::\n\n   1 / 0\n\n"
         ".. doctest::\n\n   >>> 1 + 1\n   2\n"
     )
 
@@ -267,7 +272,11 @@ async def test_what_is_left_out_is_not_run_before_others(app: App) -> None:
         request = SnippetsRequest(text=text, format="rst", mode=mode, skip=("<text>:18",))
         _, results = await check(app, request)
 
-        assert [one.kind for one in results] == [*["skipped_by_author"] * 3, "works"]
+        assert [one.kind for one in results] == [
+            *["skipped_by_author"] * 3,
+            "needs_dependency",
+            "works",
+        ]
 
 
 async def test_a_failure_in_an_included_file_is_told_where_the_page_includes_it(

@@ -65,9 +65,10 @@ class Run(Activity):
         except BlockingIOError:
             return  # there was room to write to it, that is all
         if not data:
-            # It is about to end, and then its status says how; or user code closed our channel.
+            # It is about to end, and then its status says how; or user code closed our channel. Beyond its deadline,
+            # too: what the kernel kills for its CPU time is most often about to reach that as well.
             self._channel_open = False
-            self.deadline = min(self.deadline, time.monotonic() + _GRACE_SECONDS)
+            self.deadline = time.monotonic() + _GRACE_SECONDS
             return
         try:
             for message in self._interpreter.answers(data):

@@ -51,14 +51,53 @@ def import_roots(
     """Folders that `sys.path` must name. `accept_src`: that tests import `src.x` is right here."""
     found = dict.fromkeys(_package_root(path, texts) for path in sources)
     readers = [path for path in (*sources, *tests) if path in texts]
-    for path in readers:
-        for name, _ in imports(texts[path]):
-            parts = name.split(".")
-            allowed = (parts[0] != "src" or accept_src) and _is_folder(parts[0], texts)
+    written = dict.fromkeys(name for path in readers for name, _ in imports(texts[path]))
+    names = [name.split(".") for name in written if accept_src or name.partition(".")[0] != "src"]
+    for parts in names:
+        if any(_resolves(parts, root, texts) for root in found):
+            continue
+        if _is_folder(parts[0], texts):
             # `pkg.mod`, where `pkg` has no __init__.py: it begins in the project itself.
-            if allowed and not any(_resolves(parts, root, texts) for root in found):
-                found[""] = None
-    return tuple(found) or ("",)
+            found[""] = None
+        else:
+            found |= dict.fromkeys(_namespaces(parts, list(found), texts))
+    return tuple(root for root in found if not _is_inner(root, found, names, texts)) or ("",)
+
+
+def _namespaces(
+    parts: Sequence[str], roots: Iterable[str], texts: Mapping[str, str]
+) -> Iterator[str]:
+    """Folders above a root where an import resolves: the folders between have no __init__.py."""
+    for root in roots:
+        above = root.split("/")
+        for at, name in enumerate(above):
+            if name == parts[0] and _resolves(parts, "/".join(above[:at]), texts):
+                yield "/".join(above[:at])
+
+
+def _is_inner(
+    root: str, roots: Iterable[str], names: Sequence[Sequence[str]], texts: Mapping[str, str]
+) -> bool:
+    """Whether a folder is a package without __init__.py that is imported by its name, and not where imports
+    begin as well: what lies in it may be called like a module of Python.
+    """
+    others = [other for other in roots if other != root]
+    around = [
+        f"{other}/" if other else ""
+        for other in others
+        if root.startswith(f"{other}/") or not other
+    ]
+    inner = [root[len(start) :].split("/") for start in around]
+    if not any(list(parts[: len(each)]) == each for each in inner for parts in names):
+        return False
+    inside = (path[len(root) + 1 :] for path in texts if path.startswith(f"{root}/"))
+    own = {path.split("/")[0].removesuffix(".py") for path in inside} - sys.stdlib_module_names
+    return not any(
+        parts[0] in own
+        and _resolves(parts, root, texts)
+        and not any(_resolves(parts, other, texts) for other in others)
+        for parts in names
+    )
 
 
 def _package_root(path: str, texts: Mapping[str, str]) -> str:

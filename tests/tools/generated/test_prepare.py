@@ -28,11 +28,25 @@ def given(source: dict[str, str], name: str) -> Prepared:
         ({"src/calc.py": ADD}, "calc", ("src",), "calc"),
         ({"src/pkg/__init__.py": "", "src/pkg/calc.py": ADD}, "pkg.calc", ("src",), "pkg.calc"),
         ({"pkg/__init__.py": "", "pkg/calc.py": ADD}, "pkg.calc", ("",), "pkg.calc"),
-        ({"pkg/calc.py": ADD}, "pkg.calc", ("pkg", ""), "calc"),
+        ({"pkg/calc.py": ADD, "pkg/types.py": ""}, "pkg.calc", ("",), "pkg.calc"),
+        ({"pkg/calc.py": "import one", "pkg/one.py": ""}, "pkg.calc", ("pkg", ""), "calc"),
+        ({"src/a/b/__init__.py": "", "src/a/b/calc.py": ADD}, "a.b.calc", ("src",), "a.b.calc"),
+        ({"src/a/calc.py": ADD}, "a.calc", ("src",), "a.calc"),
         ({"src/__init__.py": "", "src/calc.py": ADD}, "src.calc", ("",), "src.calc"),
         ({"a/b/__init__.py": "", "a/b/calc.py": ADD}, "b.calc", ("a",), "b.calc"),
     ],
-    ids=["flat", "src", "src with a package", "package", "namespace", "src is a package", "deep"],
+    ids=[
+        "flat",
+        "src",
+        "src with a package",
+        "package",
+        "namespace",
+        "scripts",
+        "deep namespace",
+        "src with a namespace",
+        "src is a package",
+        "deep",
+    ],
 )
 def test_import_roots_are_worked_out(
     source: dict[str, str], name: str, roots: tuple[str, ...], module: str

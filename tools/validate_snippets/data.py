@@ -38,12 +38,13 @@ def error(language: str, code: str) -> DataError | None:
     if not can_parse(language):
         raise ValueError(f"no parser for {language}")
     found = {"json": _json, "toml": _toml, "yaml": _yaml}[language](code)
-    if found is not None and _LEFT_OUT.search(_without_strings(code)):
+    if found is not None and _LEFT_OUT.search(without_strings(code)):
         return DataError(found.line, found.column, found.message, placeholder=True)
     return found
 
 
-def _without_strings(code: str) -> str:
+def without_strings(code: str) -> str:
+    """Return the text with its strings emptied."""
     return re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', code)
 
 

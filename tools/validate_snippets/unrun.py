@@ -16,7 +16,7 @@ from .magics import only_magics
 from .probe import Facts
 from .snippet import Snippet
 
-_JSON_COMMENT = re.compile(r"^\s*(?://|/\*|#)", re.MULTILINE)
+_JSON_COMMENT = re.compile(r"^\s*#|//|/\*", re.MULTILINE)
 RUN = frozenset({"python", "pycon", "bash", "console", "yaml", "javascript"})
 
 
@@ -109,7 +109,7 @@ def _of_data(snippet: Snippet) -> Judged | None:
         return Judged("works")
     if error.placeholder:
         return Judged("not_code", "It leaves parts out, so it cannot be parsed.")
-    if snippet.language == "json" and _JSON_COMMENT.search(snippet.code):
+    if snippet.language == "json" and _JSON_COMMENT.search(data.without_strings(snippet.code)):
         return Judged("language", "It is JSON with comments, which is not checked here.")
     line = snippet.position(error.line).line
     return Judged("syntax", f"It is not valid {snippet.language}.", error.message, line)
@@ -144,6 +144,8 @@ def of_yaml(snippet: Snippet, result: ProgramResult) -> Judged:
     if result.outcome == "completed":
         return Judged("works")
     error = result.cells[-1].error if result.cells else None
+    if result.outcome == "timed_out":
+        return Judged("timeout", result.reason)
     if error is None:
         return Judged("unsafe", result.reason)
     if error.name == "ModuleNotFoundError":

@@ -148,6 +148,8 @@ CASES = {
     "has a magic": ("works", python("%matplotlib inline\nx = 1"), 0),
     "is timed": ("raises", python("%%time\n1 / 0"), 2),
     "is valid JSON": ("works", '```json\n{"a": 1}\n```\n', 0),
+    "is JSON with comments": ("language", '```json\n{"a": "//", // it\n "b": 1}\n```\n', 0),
+    "is broken JSON with a link": ("syntax", '```json\n{"a": "https://x.org"\n "b": 1}\n```\n', 2),
     "is broken JSON": ("syntax", '```json\n{"a": 1,\n "b": }\n```\n', 2),
     "runs in a shell": ("works", "```bash\nfor i in 1 2; do\n  echo $i\ndone\n```\n", 0),
     "shows a session": ("works", "```console\n$ echo hello\nhello\n```\n", 0),

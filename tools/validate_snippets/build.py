@@ -9,7 +9,7 @@ from ...server.sandbox import Cell, Program
 from . import recorder, shell
 from .magics import without_magics
 from .plan import Attempt
-from .snippet import Example, Snippet
+from .snippet import Example, Home, Snippet
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,14 @@ class Surroundings:
 
 
 def python(
-    page: Sequence[Snippet], index: int, attempt: Attempt, around: Surroundings, name: str
+    page: Sequence[Snippet],
+    index: int,
+    attempt: Attempt,
+    around: Surroundings,
+    name: str,
+    home: Home | None = None,
 ) -> Built:
-    """Return the program for a Python snippet."""
+    """Return the program for a Python snippet; `home` is the module whose docstrings the page is."""
     snippet = page[index]
     cells: list[Cell] = []
     if around.setup:
@@ -48,9 +53,9 @@ def python(
         cells.append(Cell(recorder.source(around.token), "<recorder>"))
     own = tuple(own_cells(snippet))
     env = {**around.env, **snippet.marks.env}
-    program = Program(
-        name, (*cells, *own), env=env, timeout=snippet.marks.timeout or around.timeout
-    )
+    timeout = snippet.marks.timeout or around.timeout
+    files = home.files(attempt.imports) if home else dict[str, bytes]()
+    program = Program(name, (*cells, *own), files=files, env=env, timeout=timeout)
     return Built(program, len(cells))
 
 

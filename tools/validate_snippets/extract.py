@@ -1,5 +1,6 @@
 """Turn files and texts into pages of snippets."""
 
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -55,14 +56,27 @@ def extract(
     else:
         regions = [Region(markdown.scan(lines, markdown.Dialect(file, reader)))]
     snippets, problems = assemble(file, regions, lines.texts)
-    home = Home(module, found.defined, found.imported) if module and snippets else None
+    home = None
+    if snippets and module:
+        home = Home(module, found.defined, found.imported)
+    elif snippets and format == "python" and (alone := _alone(file)):
+        home = Home(alone, found.defined, found.imported, text)
     return Page(file, snippets, (*found.problems, *problems), home)
+
+
+def _alone(file: str) -> str:
+    """The name under which a file in no package is imported from its folder, "" if it is another's."""
+    if file == "<text>":
+        return "document"
+    path = Path(file)
+    usable = path.suffix == ".py" and path.stem.isidentifier()
+    return path.stem if usable and path.stem not in sys.stdlib_module_names else ""
 
 
 def module_name(path: Path) -> str:
     """Return the dotted name under which a Python file is imported, by the packages that it lies in.
 
-    A file outside a package has none: nothing says that its folder is on the path.
+    A file outside a package has none.
     """
     if path.suffix != ".py" or not (path.parent / "__init__.py").is_file():
         return ""

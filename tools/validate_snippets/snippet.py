@@ -1,7 +1,7 @@
 """What the extractors find: snippets, what they are said to print, and where every line stands."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -208,12 +208,20 @@ class Problem:
 class Home:
     """The module whose docstrings a page is: its examples see its names, as doctest has it.
 
-    `names` are those that it defines, `imported` those that it imports for itself.
+    `names` are those that it defines, `imported` those that it imports for itself. `source` is set for a
+    file by itself, which is in no package that could be installed: it comes along.
     """
 
     module: str
     names: frozenset[str]
     imported: frozenset[str] = frozenset()
+    source: str = ""
+
+    def files(self, imports: Iterable[str]) -> Mapping[str, bytes]:
+        """What these lines of code need beside them, by name."""
+        if not self.source or not any(f"from {self.module} " in line for line in imports):
+            return {}
+        return {f"{self.module}.py": self.source.encode("utf-8", "surrogateescape")}
 
 
 @dataclass(frozen=True, slots=True)

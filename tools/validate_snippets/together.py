@@ -67,9 +67,9 @@ def whole(
         most = page[index].marks.timeout or around.timeout
         cells += [replace(cell, may_raise=True, timeout=most) for cell in own]
     timeout = sum(cell.timeout or around.timeout for cell in cells)
-    return Whole(
-        Program(name, tuple(cells), env=around.env, timeout=timeout), prelude, tuple(parts)
-    )
+    files = home.files(imports) if home else dict[str, bytes]()
+    program = Program(name, tuple(cells), files=files, env=around.env, timeout=timeout)
+    return Whole(program, prelude, tuple(parts))
 
 
 def results(

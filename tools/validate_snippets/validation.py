@@ -385,7 +385,8 @@ class Validation:
         if snippet.language == "javascript":
             return javascript.program(snippet, self._around, name)
         page = self._snippets(case.document)
-        return build.python(page, snippet.index, case.tried[-1], self._around, name)
+        home = case.document.page.home
+        return build.python(page, snippet.index, case.tried[-1], self._around, name, home)
 
     async def _take(self, case: Case, result: ProgramResult) -> None:
         """Judge a result: the case ends, or another attempt is due."""

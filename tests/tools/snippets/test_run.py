@@ -294,6 +294,20 @@ async def test_a_failure_in_an_included_file_is_told_where_the_page_includes_it(
     assert one.reason == "It raises. It includes src.py, where line 5 failed."
 
 
+async def test_examples_in_a_module_by_itself_see_its_names(app: App, tmp_path: Path) -> None:
+    """As doctest has it: the file is in no package, so it comes along."""
+    (tmp_path / "doubling.py").write_text(
+        'import math\n\ndef double(x):\n    """\n    >>> double(3)\n    6\n    >>> double(4)\n    9\n    """\n'
+        '    return 2 * x\n\ndef root(x):\n    """\n    >>> root(4)\n    2.0\n    """\n    return math.sqrt(x)\n'
+    )
+
+    for mode in ("auto", "page"):
+        _, results = await check(app, SnippetsRequest(paths=("doubling.py",), mode=mode))
+
+        found = [(one.kind, one.error_line) for one in results]
+        assert found == [("output_mismatch", 7), ("works_with_setup", None)]
+
+
 async def test_nothing_found_is_skipped_loudly(app: App) -> None:
     """Zero snippets are no pass, and neither are snippets that were all skipped."""
     none = await run(app, "local", SnippetsRequest(text="Only prose."))

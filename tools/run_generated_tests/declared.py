@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from . import poetry
+from . import hints, poetry
 from .requirement_files import FOR_DEVELOPERS, FOR_TESTS, RUNTIME, lines, read_file
 from .setup_script import COMPUTED, read_setup
 
@@ -53,7 +53,7 @@ def read_declared(files: Mapping[str, bytes], pyproject: Mapping[str, Any]) -> D
     _choose(found, optional)
     _files(found, files, known=(known or bool(found.runtime)) and not found.computed)
     if not found.tests:
-        _hints(found, files, pyproject)
+        _hints(found, files, pyproject, optional)
     found.elsewhere += _sources(pyproject)
     return found
 
@@ -244,7 +244,12 @@ def _files(found: Declared, files: Mapping[str, bytes], *, known: bool) -> None:
                 found.how.append(name)
 
 
-def _hints(found: Declared, files: Mapping[str, bytes], pyproject: Mapping[str, Any]) -> None:
+def _hints(
+    found: Declared,
+    files: Mapping[str, bytes],
+    pyproject: Mapping[str, Any],
+    optional: Mapping[str, list[str]],
+) -> None:
     """What only the tools that run the tests are told."""
     environments = table(table(table(pyproject, "tool"), "hatch"), "envs")
     for name in ("hatch-test", "test", "default"):
@@ -256,19 +261,25 @@ def _hints(found: Declared, files: Mapping[str, bytes], pyproject: Mapping[str, 
         if found.tests:
             found.how.append(f"hatch's environment {name}, as a hint")
             return
-    tox = ini(files.get("tox.ini", b""))
-    for line in lines(tox.get("testenv", "deps", fallback="")):
-        # `py39: mock` is for one environment only, and `{...}` is filled in by tox.
-        if "{" not in line and not re.match(r"[\w,.-]+:\s", line):
-            found.tests.append(line)
-    if found.tests:
-        found.how.append("tox.ini: deps, as a hint")
-        return
-    for call in re.findall(rb"session\.install\(([^)]*)\)", files.get("noxfile.py", b"")):
-        texts = re.findall(r"[\"']([A-Za-z0-9][^\"']*)[\"']", call.decode("utf-8", "replace"))
-        found.tests += [text for text in texts if "/" not in text and text != found.name]
-    if found.tests:
-        found.how.append("noxfile.py: session.install, as a hint")
+    for place, tool in (
+        ("tox.ini", hints.of_tox_ini(ini(files.get("tox.ini", b"")))),
+        ("tox.toml", _tox(toml(files.get("tox.toml", b"")))),
+        ("pyproject.toml", _tox(table(table(pyproject, "tool"), "tox"))),
+        ("noxfile.py", hints.of_nox(files.get("noxfile.py", b""))),
+    ):  # fmt: skip
+        found.tests += [text for text in tool.packages if text != found.name]
+        found.tests += [line for path in tool.files for line in read_file(files, path)]
+        for name in tool.groups:
+            found.tests += _expanded(found.name, optional, _spelled(name), ())
+        if found.tests:
+            found.how.append(f"{place}, as a hint")
+            return
+
+
+def _tox(told: Mapping[str, Any]) -> hints.Hints:
+    environment = table(told, "env_run_base")
+    groups = [*strings(environment.get("extras")), *strings(environment.get("dependency_groups"))]
+    return hints.of_tox(strings(environment.get("deps")), groups)
 
 
 def _sources(pyproject: Mapping[str, Any]) -> list[str]:

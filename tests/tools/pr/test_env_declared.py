@@ -88,17 +88,27 @@ _PROJECT = '[project]\nname = "thing"\nversion = "1"\n'
             {
                 "pyproject.toml": _PROJECT,
                 "tox.ini": "[testenv]\ndeps =\n  pytest\n  py39: mock\n  -r{toxinidir}/more.txt\n  .\n",
+                "more.txt": "idna\n",
             },
             (),
-            ("pytest",),
+            ("pytest", "idna"),
         ),
         (
             {
                 "pyproject.toml": _PROJECT,
-                "noxfile.py": "session.install('.', 'pytest', \"mock>1\")\n",
+                "noxfile.py": "session.install('.', 'pytest', \"mock>1\", '-r', 'more.txt')\n",
+                "more.txt": "anyio\n",
             },
             (),
-            ("pytest", "mock>1"),
+            ("pytest", "mock>1", "anyio"),
+        ),
+        (
+            {
+                "pyproject.toml": _PROJECT + '[project.optional-dependencies]\nqa = ["idna"]\n'
+                '[tool.tox.env_run_base]\ndeps = ["pytest"]\nextras = ["qa"]\n'
+            },
+            (),
+            ("pytest", "idna"),
         ),
         (
             {
@@ -111,7 +121,7 @@ _PROJECT = '[project]\nname = "thing"\nversion = "1"\n'
     ],
     ids=[
         *("extras", "groups", "dynamic", "poetry", "flit", "setup.cfg", "setup.py", "requirements"),
-        *("tox", "nox", "workspace"),
+        *("tox", "nox", "tox in TOML", "workspace"),
     ],
 )
 def test_requirements_are_found_where_projects_write_them(

@@ -263,6 +263,24 @@ CASES = (
         reason="click",
     ),
     Case(
+        "a pyproject.toml that is none",
+        base={"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n'},
+        head={"pyproject.toml": '[project\nname = "shop"\nversion = "1"\n'},
+        verdict="failed",
+        reason="pyproject.toml cannot be read",
+    ),
+    Case(
+        "a test that the code skips",
+        head={
+            "shop.py": WRONG.replace(
+                "    return price +", "    import pytest\n    pytest.skip()\n    return price +"
+            )
+        },
+        verdict="errored",
+        kinds={"newly_skipped": 1, "pass_to_pass": 2},
+        reason="even as base has them",
+    ),
+    Case(
         "binary and LFS files",
         head={
             "logo.png": bytes(range(256)),

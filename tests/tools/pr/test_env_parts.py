@@ -11,7 +11,11 @@ from pr_house import new_house
 from wheelhouse import Wheelhouse
 
 from proofbox.tools.check_pr.environment.archives import NoArchive, fetch_source
-from proofbox.tools.check_pr.environment.build_system import read_build_system, version_of
+from proofbox.tools.check_pr.environment.build_system import (
+    read_build_system,
+    unreadable,
+    version_of,
+)
 from proofbox.tools.check_pr.environment.locks import read_lock
 from proofbox.tools.check_pr.environment.overlay import BadWheel, lay_over, read_wheel
 from proofbox.tools.check_pr.environment.pythons import accepts
@@ -128,6 +132,11 @@ def test_how_a_project_is_built_is_found_in_what_it_says() -> None:
     assert (
         read_build_system({"pyproject.toml": b"[tool.black]\n", "setup.cfg": b"[flake8]\n"}) is None
     )
+    assert unreadable({"pyproject.toml": b"[project\n"}).startswith(
+        "pyproject.toml cannot be read: "
+    )
+    assert unreadable({"pyproject.toml": b"\xff"})
+    assert not unreadable({})
     assert version_of(Manifest(version="2.0"), {}) == "2.0"
     assert (
         version_of(Manifest(version="0.0.0"), {"x.egg-info/PKG-INFO": b"Version: 3.1\n"}) == "3.1"

@@ -1,6 +1,7 @@
 """How a project says that it is built (PEP 517 and 518, and what was before), and as which version."""
 
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,6 +48,15 @@ def read_build_system(files: Mapping[str, bytes]) -> BuildSystem | None:
         how = "setup.py" if "setup.py" in files else "setuptools"
         return BuildSystem(_USUAL["setuptools"], _LEGACY, (), f"built by {how}")
     return None
+
+
+def unreadable(files: Mapping[str, bytes]) -> str:
+    """Why nobody could read what says how it is built, and pytest could not start there; empty if they can."""
+    try:
+        tomllib.loads(files.get("pyproject.toml", b"").decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return f"pyproject.toml cannot be read: {error}."
+    return ""
 
 
 def version_of(manifest: Manifest, files: Mapping[str, bytes]) -> str:

@@ -14,7 +14,7 @@ from ..._app import App
 from ...run_generated_tests.manifest import Manifest, read_manifest
 from ..pull.pull import Tree
 from .archives import NoArchive, fetch_source
-from .build_system import BuildSystem, pretended, read_build_system, version_of
+from .build_system import BuildSystem, pretended, read_build_system, unreadable, version_of
 from .building import Built, build
 from .environment import Behaviour
 from .overlay import BadWheel, Wheel, lay_over, read_wheel
@@ -62,6 +62,8 @@ class Maker:
 
     async def make(self, tree: Tree, manifest: Manifest) -> Made:
         """Build the project of a tree, or find what an earlier build of the very same made."""
+        if problem := unreadable(tree.files):
+            return Made(how="nothing that can be built", problem=problem, fault="project")
         system = read_build_system(tree.files)
         if system is None:
             return Made(how="nothing to build")

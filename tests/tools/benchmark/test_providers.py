@@ -1,5 +1,7 @@
 """The stock clients of both vendors against a stub on loopback, and how they are asked."""
 
+import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -447,3 +449,21 @@ def test_a_row_that_is_no_answer_is_named(line: str, complaint: str, tmp_path: P
 
     with pytest.raises(InvalidInput, match=complaint):
         Recorded(path, "answers.jsonl")
+
+
+def test_nothing_is_loaded_for_a_model_that_is_not_asked() -> None:
+    """The vendors' clients take seconds to import; a run that has all its answers on disk asks nobody."""
+    code = (
+        "import anyio, sys\n"
+        "from proofbox.server.sessions import SystemClock\n"
+        "from proofbox.tools.benchmark_model.providers.choose import provider_of\n"
+        "for name in ('anthropic:claude-haiku-5-5', 'openai:tiny'):\n"
+        "    keys = {'ANTHROPIC_API_KEY': 'k', 'OPENAI_API_KEY': 'k'}\n"
+        "    provider = provider_of(name, {'max_tokens': 1}, keys, SystemClock(), ())\n"
+        "    anyio.run(provider.close)\n"
+        "    print(provider.name, {'anthropic', 'openai'} & set(sys.modules))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "anthropic:claude-haiku-5-5 set()\nopenai:tiny set()\n"

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from ....server.sandbox import InvalidInput
@@ -10,6 +11,9 @@ from .base import Parameters, Question, Reply, Stop, Tokens, Trouble
 from .sdk import StatusError, translated
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from anthropic import AsyncAnthropic
     from anthropic.types import Message
 
 _PARAMETERS = ("max_tokens", "effort", "thinking", "speed", "stop_sequences", "service_tier")
@@ -30,17 +34,24 @@ class Anthropic:
         Raises:
             InvalidInput: it takes no such parameter, or not like that.
         """
-        import anthropic
-
         self.name = f"anthropic:{model}"
         self.priced_as = ("anthropic", model)
         self._model = model
         self._asked = _wire(parameters, self.name)
         self._clock = clock
-        self._elsewhere = base_url is not None
-        self._sdk = anthropic
-        self._client = anthropic.AsyncAnthropic(
-            api_key=key, base_url=base_url, max_retries=0, timeout=_TIMEOUT_SECONDS
+        self._key, self._base_url = key, base_url
+
+    @cached_property
+    def _sdk(self) -> "ModuleType":
+        # It takes two seconds, which a run that has all its answers on disk can do without.
+        import anthropic
+
+        return anthropic
+
+    @cached_property
+    def _client(self) -> "AsyncAnthropic":
+        return self._sdk.AsyncAnthropic(
+            api_key=self._key, base_url=self._base_url, max_retries=0, timeout=_TIMEOUT_SECONDS
         )
 
     async def check(self) -> None:
@@ -49,7 +60,7 @@ class Anthropic:
             await self._client.models.retrieve(self._model)
         except self._sdk.NotFoundError as error:
             # Servers that only speak the Messages API describe no single models.
-            if self._elsewhere and self._model in await self._listed():
+            if self._base_url is not None and self._model in await self._listed():
                 return
             raise InvalidInput(_unknown(self.name, self._model, self._known())) from error
         except (self._sdk.APIError, ValueError) as error:
@@ -113,8 +124,9 @@ class Anthropic:
             raise self._translated(error) from error
 
     async def close(self) -> None:
-        """Let go of connections."""
-        await self._client.close()
+        """Let go of connections, if there are any."""
+        if "_client" in self.__dict__:
+            await self._client.close()
 
     async def _listed(self) -> Sequence[str]:
         try:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ....server.sandbox import InvalidInput
@@ -11,6 +12,9 @@ from .base import Parameters, Question, Reply, Stop, Tokens, Trouble
 from .sdk import StatusError, translated
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from openai import AsyncOpenAI
     from openai.types import CompletionUsage
 
 _PARAMETERS = (
@@ -79,8 +83,6 @@ class Compatible:
         Raises:
             InvalidInput: it takes no such parameter.
         """
-        import openai
-
         endpoint = ENDPOINTS[provider]
         self.name = f"{provider}:{model}"
         self.priced_as = (endpoint.priced_as, model) if endpoint.priced_as else None
@@ -90,11 +92,23 @@ class Compatible:
         # Some servers know no such option.
         self._options: dict[str, Any] = {"stream_options": {"include_usage": True}}
         self._clock = clock
-        self._sdk = openai
-        self._client = openai.AsyncOpenAI(
-            api_key=key or "none", base_url=base_url, max_retries=0, timeout=_TIMEOUT_SECONDS
+        self._key, self._base_url = key, base_url
+
+    @cached_property
+    def _sdk(self) -> "ModuleType":
+        # It takes a second, which a run that has all its answers on disk can do without.
+        import openai
+
+        return openai
+
+    @cached_property
+    def _client(self) -> "AsyncOpenAI":
+        return self._sdk.AsyncOpenAI(
+            api_key=self._key or "none",
+            base_url=self._base_url,
+            max_retries=0,
+            timeout=_TIMEOUT_SECONDS,
         )
-        self._base_url = base_url
 
     async def check(self) -> None:
         """As `Provider.check`, by the list of models, which costs nothing; a server may have none."""
@@ -123,7 +137,8 @@ class Compatible:
 
     async def close(self) -> None:
         """Let go of connections."""
-        await self._client.close()
+        if "_client" in self.__dict__:
+            await self._client.close()
 
     async def _ask(self, question: Question) -> Reply:
         options = self._options

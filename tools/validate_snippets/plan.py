@@ -5,8 +5,11 @@ an attempt says what it adds and why.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from typing import Literal
 
 from .aliases import imports_for
@@ -117,6 +120,11 @@ def next_attempt(
     given: str = "",
 ) -> Attempt | None:
     """Return what to try after these attempts failed in these ways, None when nothing is left."""
+    if not tried and mode == "auto":
+        # Most snippets need no more than that, and to look for more takes the time of the whole page.
+        first = _first(page, index, modules=modules, home=home, given=given)
+        if not first.missing:
+            return first
     done = {(attempt.before, attempt.imports) for attempt in tried}
     attempts = plan(
         page, index, mode=mode, modules=modules, home=home, failures=failures, broken=broken,
@@ -128,6 +136,19 @@ def next_attempt(
         if new and RUNGS.index(attempt.rung) >= lowest:
             return attempt
     return None
+
+
+def _first(
+    page: Sequence[Snippet],
+    index: int,
+    *,
+    modules: Collection[str],
+    home: Home | None,
+    given: str,
+) -> Attempt:
+    author = _author(page, page[index])
+    sources = _Sources(page, page[index], set(), modules, home, given)
+    return sources.attempt("author" if author else "alone", author)
 
 
 def _worthwhile(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
@@ -198,20 +219,55 @@ class _Sources:
         }
 
 
+class _Layout:
+    """What holds for a whole page, so that it need not be found out for each of its snippets.
+
+    `namespaces` are by index, `usable` can be run before others, and `marked` of these are asked for by marks.
+    """
+
+    def __init__(self, page: Sequence[Snippet]) -> None:
+        self.namespaces: list[range] = []
+        for _, run in groupby(page, lambda snippet: snippet.document):
+            start = len(self.namespaces)
+            stop = start + sum(1 for _ in run)
+            self.namespaces += [range(start, stop)] * (stop - start)
+        self.usable = [index for index, snippet in enumerate(page) if can_run(snippet)]
+        self.marked = [i for i in self.usable if page[i].marks.setup or page[i].marks.groups]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    page: Sequence[Snippet]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and self.page is other.page
+
+    def __hash__(self) -> int:
+        return id(self.page)
+
+
+@lru_cache(maxsize=4)  # they are planned one page after another
+def _laid_out(known: _Known) -> _Layout:
+    return _Layout(known.page)
+
+
+def _layout(page: Sequence[Snippet]) -> _Layout:
+    return _laid_out(_Known(page))
+
+
+def _between(indexes: Sequence[int], start: int, stop: int) -> Sequence[int]:
+    """The indexes, which are in order, from `start` to before `stop`."""
+    return indexes[bisect_left(indexes, start) : bisect_left(indexes, stop)]
+
+
 def namespace(page: Sequence[Snippet], snippet: Snippet) -> range:
     """Return the indexes of the snippet's namespace, which lie together."""
-    start = stop = snippet.index
-    while start > 0 and page[start - 1].document == snippet.document:
-        start -= 1
-    while stop < len(page) and page[stop].document == snippet.document:
-        stop += 1
-    return range(start, stop)
+    return _layout(page).namespaces[snippet.index]
 
 
-def _usable(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
+def _usable(page: Sequence[Snippet], snippet: Snippet) -> Sequence[int]:
     """Return the earlier snippets of the same namespace that can be run first."""
-    start = namespace(page, snippet).start
-    return [index for index in range(start, snippet.index) if can_run(page[index])]
+    return _between(_layout(page).usable, namespace(page, snippet).start, snippet.index)
 
 
 def can_run(snippet: Snippet) -> bool:
@@ -226,9 +282,9 @@ def can_run(snippet: Snippet) -> bool:
 def _author(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
     """Return what the author asks to run first: setup blocks, the group so far, what it continues."""
     groups = set(snippet.marks.groups)
-    usable = [index for index in namespace(page, snippet) if can_run(page[index])]
+    layout, own = _layout(page), namespace(page, snippet)
     wanted: set[int] = set()
-    for index in usable:
+    for index in _between(layout.usable if "*" in groups else layout.marked, own.start, own.stop):
         theirs = set(page[index].marks.groups)
         shared = bool(groups & theirs) or "*" in theirs or "*" in groups
         earlier = index < snippet.index
@@ -240,19 +296,18 @@ def _author(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
                 wanted.add(index)
         elif groups and shared and earlier:
             wanted.add(index)
-    wanted |= set(_continued(page, snippet, usable))
+    if snippet.marks.continues:
+        wanted |= set(_continued(page, snippet))
     return sorted(wanted, key=lambda index: (page[index].kind != "setup", index))
 
 
-def _continued(page: Sequence[Snippet], snippet: Snippet, usable: Sequence[int]) -> list[int]:
+def _continued(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
     chain: list[int] = []
-    current = snippet
-    while current.marks.continues:
-        earlier = [i for i in usable if i < current.index and page[i].kind != "setup"]
-        if not earlier:
-            break
-        chain.append(earlier[-1])
-        current = page[earlier[-1]]
+    for index in reversed(_usable(page, snippet)):
+        if page[index].kind != "setup":
+            chain.append(index)
+            if not page[index].marks.continues:
+                break
     return chain
 
 

@@ -97,6 +97,7 @@ class Validation:
         for case in cases:
             self._by_document.setdefault(id(case.document), []).append(case)
         self._pages: dict[int, Sequence[Snippet]] = {}
+        self._broken: dict[int, frozenset[int]] = {}
 
     @property
     def losses(self) -> int:
@@ -308,6 +309,7 @@ class Validation:
 
     def _begin(self, cases: Sequence[Case]) -> None:
         """Plan the next attempt of each case; one that has none left has its verdict."""
+        self._broken.clear()
         for case in cases:
             if case.snippet.language in {"python", "pycon"}:
                 attempt = self._next(case)
@@ -331,7 +333,7 @@ class Validation:
             mode=self._request.mode,
             modules=self._facts.subjects,
             home=page.home,
-            broken=self._broken(case),
+            broken=self._broken_on(case.document),
             given=self._given(case),
         )
 
@@ -349,15 +351,16 @@ class Validation:
             self._configured[folder] = sphinx.of_folder(folder, roots)
         return self._configured[folder]
 
-    def _broken(self, case: Case) -> frozenset[int]:
-        """The snippets of its page that are known not to run; others that define the same are better."""
-        theirs = self._by_document[id(case.document)]
-        return frozenset(
-            other.snippet.index
-            for other in theirs
-            if (other.done and not other.done.passed)
-            or (other.judged and not other.judged[-1].passed)
-        )
+    def _broken_on(self, document: Document) -> frozenset[int]:
+        """The snippets of a page that are known not to run; others that define the same are better."""
+        if id(document) not in self._broken:
+            self._broken[id(document)] = frozenset(
+                other.snippet.index
+                for other in self._by_document[id(document)]
+                if (other.done and not other.done.passed)
+                or (other.judged and not other.judged[-1].passed)
+            )
+        return self._broken[id(document)]
 
     async def _round(self, cases: Sequence[Case]) -> None:
         waiting = {str(number): case for number, case in enumerate(cases)}

@@ -4,6 +4,7 @@ from textwrap import dedent
 
 import pytest
 
+from proofbox.tools.validate_snippets import plan as planning
 from proofbox.tools.validate_snippets.choices import Format
 from proofbox.tools.validate_snippets.extract import extract
 from proofbox.tools.validate_snippets.plan import Attempt, Failure, next_attempt, plan
@@ -27,6 +28,24 @@ def rungs(attempts: tuple[Attempt, ...]) -> list[tuple[str, tuple[int, ...]]]:
 def test_a_snippet_that_needs_nothing_runs_alone() -> None:
     """Nothing is added without need."""
     assert rungs(plan(page("y = 1", "x = 1"), 1)) == [("alone", ())]
+
+
+def test_a_page_is_looked_at_once_for_all_its_snippets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand blocks on a page would otherwise stop the server for minutes."""
+    asked: list[int] = []
+    real = planning.can_run
+
+    def can_run(snippet: Snippet) -> bool:
+        asked.append(snippet.index)
+        return real(snippet)
+
+    monkeypatch.setattr(planning, "can_run", can_run)
+    snippets = page(*(f"x{n} = {n}" for n in range(40)))
+
+    attempts = [next_attempt(snippets, index, [], []) for index in range(40)]
+
+    assert attempts == [Attempt("alone")] * 40
+    assert asked == [*range(40)]
 
 
 def test_the_fewest_earlier_snippets_that_define_the_names_come_first() -> None:

@@ -259,7 +259,8 @@ def read_within(roots: Sequence[Path], bases: Sequence[Path] = ()) -> Reader:
 
 def real_path(path: str | Path) -> Path:
     """Return the path with links resolved, where that is possible: `Path.resolve` raises for links in a circle."""
-    return Path(os.path.realpath(path))
+    # No path holds a NUL, but a page may.
+    return Path(os.path.realpath(str(path).replace("\0", "\ufffd")))
 
 
 def _inside(path: Path, roots: Sequence[Path]) -> bool:

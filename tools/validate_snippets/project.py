@@ -52,6 +52,8 @@ def with_project(request: SnippetsRequest, roots: Sequence[Path]) -> SnippetsReq
 
 
 def _nearest(path: str, roots: Sequence[Path]) -> Path | None:
+    if "\0" in path:
+        return None  # it will be refused as a path
     for root in roots:
         start = real_path(root / path)
         for folder in (start, *start.parents):

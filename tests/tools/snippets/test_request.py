@@ -9,6 +9,7 @@ import pytest
 from proofbox.server.sandbox import InvalidInput
 from proofbox.tools.validate_snippets import request
 from proofbox.tools.validate_snippets.extract import extract as extract_page
+from proofbox.tools.validate_snippets.project import with_project
 from proofbox.tools.validate_snippets.request import Item, SnippetsRequest, documents
 from proofbox.tools.validate_snippets.snippet import Page
 
@@ -60,6 +61,11 @@ def test_what_only_looks_like_a_page_is_not_read(tmp_path: Path) -> None:
     (found,) = documents(SnippetsRequest(paths=(".",)), [tmp_path])
 
     assert [one.unresolved for one in found.page.snippets] == ["loop.py"]
+    (tmp_path / "nul.md").write_text("```python\n{!> ../a\0b.py !}\n```\n")
+    (nul,) = documents(SnippetsRequest(paths=("nul.md",)), [tmp_path])
+    assert nul.unreadable == ""
+    assert [one.unresolved for one in nul.page.snippets] == ["../a\0b.py"]
+    assert with_project(SnippetsRequest(paths=("\0",)), [tmp_path]).project is None
     for name in ("loop.md", "pipe.md", f"{'a' * 300}.md"):
         with pytest.raises(InvalidInput, match=r"does not exist|neither a file"):
             documents(SnippetsRequest(paths=(name,)), [tmp_path])

@@ -12,6 +12,7 @@ those runs where the code under test is broken on purpose, or they count as vacu
 speak for its own tests, which it could as well have written to pass.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,11 +21,14 @@ from .events import Frame, Item, Phase, Probe, Raised, Record, TestResult, TestR
 from .outcome import Outcome
 from .project import ROOT
 
+_LONGEST = 300
+_ERROR = re.compile(r"\b(error|Exit|[A-Z]\w*(Error|Exception|Warning)): ", re.IGNORECASE)
+
 
 def read(answer: Record, probes: Sequence[Probe]) -> TestRun:
     """The run that a driver's answer tells of."""
     records: Sequence[Record] = answer.get("records", ())
-    story = _Story(records, {probe.name: probe for probe in probes})
+    story = _Story(records, {probe.name: probe for probe in probes}, _complaint(answer))
     problems = list(dict.fromkeys([*_ending(answer, story), *story.problems()]))
     hung = answer.get("how") in {"timed_out", "stuck"}
     last = "timed_out" if hung else "ended"
@@ -81,6 +85,20 @@ def _last_words(answer: Record, story: "_Story") -> str:
     return f" It said: {said}" if said else ""
 
 
+def _complaint(answer: Record) -> str:
+    """Why pytest did not even collect: what it says of that is followed by where it looked."""
+    for output in ("stderr", "stdout"):
+        lines = _text.clean(answer.get(output, "")).splitlines()
+        errors = [line for line in lines if _ERROR.search(line)]
+        if (
+            said := _text.last_line("\n".join(errors or lines), _LONGEST)
+            .removeprefix("E ")
+            .strip(" !")
+        ):
+            return f" It said: {said}"
+    return ""
+
+
 def _left_early(status: object) -> str:
     if isinstance(status, int) and status < 0:
         return f"The process of the tests was killed by signal {-status} before pytest was done."
@@ -90,9 +108,12 @@ def _left_early(status: object) -> str:
 class _Story:
     """Records in order, and what they say of each test."""
 
-    def __init__(self, records: Sequence[Record], probes: Mapping[str, Probe]) -> None:
+    def __init__(
+        self, records: Sequence[Record], probes: Mapping[str, Probe], complaint: str
+    ) -> None:
         self._records = records
         self._probes = probes
+        self._complaint = complaint
         self._phases: dict[str, list[Phase]] = {}
         self._left: dict[str, tuple[str, ...]] = {}
         self._subtests: dict[str, list[Raised]] = {}
@@ -143,7 +164,7 @@ class _Story:
         if error := self.first("internal_error"):
             yield f"Pytest itself failed: {error['text'].strip().splitlines()[-1][:300]}"
         if not self.of("collected") and self.of("finish"):
-            yield "Pytest ended before it had collected anything."
+            yield f"Pytest ended before it had collected anything.{self._complaint}"
         if len(set(self._collected)) != len(self._collected):
             yield "Two tests have the same id."
         if self._starts != self._collected[: len(self._starts)]:

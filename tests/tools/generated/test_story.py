@@ -165,3 +165,32 @@ def test_a_process_that_does_not_even_begin_says_why() -> None:
 
     assert not run.complete
     assert run.problems[0].endswith("It said: ModuleNotFoundError: No module named 'pytest'")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ERROR: unrecognized arguments: --ds=x\n  inifile: None\n  rootdir: /x\n", "--ds=x"),
+        ("Traceback\nE   ModuleNotFoundError: No module named 'a'\n", "No module named 'a'"),
+        ("\n", ""),
+    ],
+)
+def test_pytest_that_does_not_collect_says_why(words: str, said: str) -> None:
+    """A configuration or a conftest.py that it refuses is told with what it said of it."""
+    records: list[Record] = [
+        {"t": "begin", "python": "3.11.7", "pytest": "9.2.0"},
+        {"t": "finish", "status": 4},
+    ]
+    answer: Record = {
+        "how": "ended",
+        "status": 4,
+        "records": records,
+        "broken": "",
+        "stderr": words,
+    }
+
+    [problem] = run_of(answer).problems
+
+    assert problem.startswith("Pytest ended before it had collected anything.")
+    assert problem.endswith(said or "anything.")
+    assert ("It said: " in problem) is bool(said)

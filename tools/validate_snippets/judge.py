@@ -172,7 +172,9 @@ def _of_end(snippet: Snippet, cell: CellResult) -> Judged:
         return Judged("raises", reason, error, line, failure=_failure(cell))
     if cell.outcome in {"killed", "out_of_memory", "output_limit"} or cell.error is None:
         return Judged("unsafe", cell.reason, failure=_failure(cell))
-    if cell.error.name in _SYNTAX and parse(snippet.source) is None:
+    # `return` outside a function parses, and yet nothing of the code has run.
+    not_run = "in <module>" not in cell.error.traceback
+    if cell.error.name in _SYNTAX and (not_run or parse(snippet.source) is None):
         return Judged("syntax", "It is not valid Python.", error, line, failure=_failure(cell))
     if cause := _cause(snippet, cell):
         return Judged(cause[0], cause[1], error, line, failure=_failure(cell))

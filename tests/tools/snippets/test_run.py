@@ -52,6 +52,8 @@ CASES = {
     "leaves by sys.exit": ("raises", python("import sys\nsys.exit(0)\nassert False"), 2),
     "closes all descriptors": ("raises", python("import os\nos.closerange(0, 99)\nassert 0"), 0),
     "is no Python": ("syntax", python("x = 1\ndef f(:\n    pass"), 2),
+    "returns outside a function": ("syntax", python("x = 1\nreturn x"), 2),
+    "runs what is no Python": ("raises", python("x = 1\nexec('def f(:')"), 2),
     "misses a name": ("raises", python("y = 1\nprint(nobody_defines_this)"), 2),
     "defines for the next": ("works", python("zebra = 41"), 0),
     "needs the one before": ("works_with_setup", python("print(zebra + 1)\n#> 42"), 0),

@@ -16,7 +16,7 @@ from proofbox.server.sandbox.guest.children import Child
 from proofbox.server.sandbox.guest.program import Place, Program
 from proofbox.server.sandbox.guest.run import Run
 
-REQUEST = {
+REQUEST: wire.Message = {
     "id": 1,
     "language": "cells",
     "env": {},

@@ -388,6 +388,20 @@ async def test_a_conftest_that_hides_failures_is_not_used_and_one_that_is_needed
     )
 
 
+async def test_tests_of_the_pull_request_cannot_change_what_the_old_ones_come_to(
+    check: Compare,
+) -> None:
+    """They replace the broken code for their whole process, once collected; the reruns are no way round either."""
+    wrong = SHOP.replace("price - price", "price + price")
+    mended = "import shop\n\nshop.discount = lambda price, percent: price - price * percent / 100\n"
+    new = f"{mended}\n\ndef test_mended():\n    assert shop.discount(200, 10) == 180\n"
+
+    evidence = await check(LAYOUT, {"src/shop.py": wrong, "tests/test_a_new_one.py": new})
+
+    assert kinds(evidence)["test_shop.py::test_discount"] == "pass_to_fail"
+    assert "head without tests of the pull request" in evidence.commands
+
+
 async def test_a_configuration_that_leaves_tests_out_is_not_used(check: Compare) -> None:
     """And changes of what runs the tests elsewhere are told."""
     head = {

@@ -128,9 +128,7 @@ class _Comparison:
             )
 
         async def head() -> None:
-            self._ran.head = await self._run(
-                trees.head, selection.head, self._at_head, looking=looking
-            )
+            self._ran.head = await self._run_head(looking)
             files = selection.changed_base
             self._ran.head_with_base = await self._run(
                 trees.head_with_base, files, self._at_head, but=selection.same
@@ -140,6 +138,22 @@ class _Comparison:
         async with anyio.create_task_group() as group:
             group.start_soon(base)
             group.start_soon(head)
+
+    async def _run_head(
+        self, looking: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+    ) -> Told:
+        """Head with its own tests; old tests once more without the new ones, which might have let them pass."""
+        project, files = self._ground.trees.head, self._ground.selection.head
+        told = await self._run(project, files, self._at_head, looking=looking)
+        if old := self._old():
+            apart = await self._run(project, old, self._at_head)
+            told.doubt(apart, [name for name in told.ids if name.partition("::")[0] in old])
+        return told
+
+    def _old(self) -> tuple[str, ...]:
+        """Head's test files that are as they were, if what the others do may decide what they come to."""
+        parts = tuple(self._ground.apart(self._ground.selection.head))
+        return parts[0] if len(parts) > 1 else ()
 
     async def _run(
         self,
@@ -168,9 +182,7 @@ class _Comparison:
             head.problems += head.rigged
             return []
         if not head.whole:
-            again = await self._run(
-                self._ground.trees.head, self._ground.selection.head, self._at_head
-            )
+            again = await self._run_head()
             if not again.rigged:
                 self._ran.head = again
                 again.problems += [f"Once, and not again: {said}" for said in head.rigged]
@@ -261,7 +273,10 @@ class _Comparison:
                 and told.outcome(name := table.id_at(where, test.id))
                 and (own is not None and test.id in with_own) is mine
             }
-            if ids and project is not None:
+            if ids and project is not None and where == "head":
+                for some in self._ground.apart(ids):
+                    yield Wanted(where, project, {name: ids[name] for name in some}, told)
+            elif ids and project is not None:
                 yield Wanted(where, project, ids, told)
 
     def _all_suspects(self, tests: Sequence[TestEvidence]) -> Iterator[Suspect]:
@@ -301,6 +316,7 @@ class _Comparison:
             ("base", trees.base, selection.base),
             ("base with head's tests", trees.base_with_head, selection.changed_head),
             ("head", trees.head, selection.head),
+            ("head without tests of the pull request", trees.head, self._old()),
             ("head with base's tests", trees.head_with_base, selection.changed_base),
         ):
             if tests:

@@ -1,6 +1,6 @@
 """What a comparison stands on: both sides as they are, the trees to run, the tests that were chosen."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ...run_generated_tests.compiling import Compiled
@@ -10,6 +10,7 @@ from ..beyond import behaviour
 from ..environment.side import Side
 from ..pull.pull import Pull
 from ..request import PrRequest
+from .meddling import meddles
 from .pieces import Sheets
 from .selection import Selection, choose, renamed
 from .trees import Trees, View, trees_of, view_of
@@ -20,7 +21,8 @@ _MOST_WATCHED = 60
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Everything that is known before anything runs. `moved` has the new place of moved files by the old;
-    `sheets` has test files in their pieces, `compiled` those of both sides as they are sent.
+    `sheets` has test files in their pieces, `compiled` those of both sides as they are sent; `meddling`: whether
+    changed tests may do what outlives them.
     """
 
     pull: Pull
@@ -32,6 +34,7 @@ class Ground:
     moved: Mapping[str, str]
     sheets: Sheets
     compiled: Compiled = field(default_factory=Compiled)
+    meddling: bool = False
 
     def at_head(self, name: str) -> str:
         """The id at head of a test of base."""
@@ -51,6 +54,18 @@ class Ground:
         """Whether modules that are no tests are changed."""
         sources = {module.path for view in (self.base, self.head) for module in view.sources}
         return bool(sources & self.changed)
+
+    def apart(self, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """Test files of head, or tests: those whose file is as it was, then the others, where what these do to their
+        process could decide what the old ones come to; all together where not.
+        """
+        names, changed = tuple(names), set(self.selection.changed_head)
+        parts = (False, True) if self.meddling else ()
+        for theirs in parts:
+            if found := tuple(n for n in names if (n.partition("::")[0] in changed) is theirs):
+                yield found
+        if not parts and names:
+            yield names
 
     def plan(self, project: Project) -> Plan:
         """How every run of a tree begins."""
@@ -89,6 +104,7 @@ def ground_of(pull: Pull, base: Side, head: Side, request: PrRequest) -> Ground:
         selection=choose(pull, at_base, at_head, request, sheets),
         moved=renamed(pull),
         sheets=sheets,
+        meddling=meddles(pull, at_head),
     )
 
 

@@ -30,7 +30,10 @@ async def with_own_harness(
     ids, files = _to_run(ground, ran)
     if not files:
         return []
-    own = await _run(ground, trees.own_head, ids, files, at_head)
+    own = Told()
+    for some in ground.apart(files if ids is None else ids):
+        mine = None if ids is None else some
+        own.add(await _run(ground, trees.own_head, mine, map(_file, some), at_head))
     if own.rigged and not ran.base.rigged:
         return [_hiding(ground, own.rigged[0])]
     hidden = _adopt(ground, ran, own)

@@ -15,6 +15,7 @@ from ...run_generated_tests.running import Plan, run_mixed
 from ..beyond import reaching
 from ..beyond.behaviour import behaviours_of
 from ..environment.environment import Behaviour
+from .kinds import GOOD
 
 _MOST_CULPRITS = 12
 _KILLED = -9
@@ -91,6 +92,38 @@ class Told:
         """Files of whose tests nothing was found."""
         files = {*self.not_collected, *self.ended_in, *self.left_out}
         return files - {name.partition("::")[0] for name in self.ids}
+
+    def add(self, other: "Told") -> None:
+        """What other tests of the same tree came to."""
+        self.items |= other.items
+        self.results |= other.results
+        self.unknown |= other.unknown
+        self.not_collected |= other.not_collected
+        self.ended_in |= other.ended_in
+        self.left_out |= other.left_out
+        self.deselected |= other.deselected
+        self.endings |= other.endings
+        self.imported |= other.imported
+        self.problems += other.problems
+        self.rigged += other.rigged
+        self.behaviours += other.behaviours
+        self.reached += other.reached
+        self.seconds += other.seconds
+        self.whole = self.whole and other.whole
+
+    def doubt(self, apart: "Told", names: Iterable[str]) -> None:
+        """Take the outcomes of these tests apart from others, where only those others let them pass."""
+        for name in names:
+            if self.outcome(name) not in GOOD or apart.outcome(name) in GOOD:
+                continue
+            if name in apart.results:
+                self.results[name] = apart.results[name]
+            else:
+                self.lose([name], "It passes beside the tests of the pull request alone")
+        self.problems += apart.problems
+        self.rigged += apart.rigged
+        self.seconds += apart.seconds
+        self.whole = self.whole and apart.whole
 
     def lose(self, names: Iterable[str], why: str) -> None:
         """Of these tests nothing is known."""

@@ -807,9 +807,7 @@ async def test_state_that_a_cancelled_call_cost_is_told_by_the_next(sandbox: San
     with anyio.fail_after(3 * PATIENCE):
         await sandbox.run_code("count = 1", timeout=PATIENCE)
         async with anyio.create_task_group() as group:
-            group.start_soon(
-                lambda: sandbox.run_code(stubborn, timeout=PATIENCE, on_output=heard)
-            )
+            group.start_soon(lambda: sandbox.run_code(stubborn, timeout=PATIENCE, on_output=heard))
             await begun.wait()
             group.cancel_scope.cancel()
         after = await sandbox.run_code("count", timeout=PATIENCE)

@@ -25,6 +25,7 @@ REACHING_OUT = [
     "from unittest.mock import patch\npatch('shop.discount').start()",
     "import importlib as i\ni.reload",
     "exec('import shop')",
+    "import pytest\npytest.MonkeyPatch().setattr('shop.discount', None)",
     "__import__('shop')",
     "this is no Python",
 ]
@@ -32,6 +33,7 @@ STAYING_IN = [
     "import re\nre.compile('a')",
     "from pathlib import Path\nPath(__file__).name",
     "def test_a(monkeypatch):\n    monkeypatch.setattr('shop.discount', None)",
+    "import pytest\ndef test_a(monkeypatch: pytest.MonkeyPatch) -> None:\n    monkeypatch.undo()",
     "from unittest.mock import patch\nwith patch('shop.discount'): pass",
     "class TestA:\n    def setup_method(self):\n        super().__init__()\n        self.shop = 1",
     "found = {}\nfound['a'] = 1\nfound.update(b=2)",
@@ -43,10 +45,10 @@ def nothing_runs() -> NoReturn:
     raise AssertionError
 
 
-def said(path: str, text: str) -> bool:
-    """Whether a pull request meddles that brings this file."""
+def said(path: str, text: str, before: str | None = None) -> bool:
+    """Whether a pull request meddles that brings this file, or makes it of what it was before."""
     files = {"shop.py": "RATES = {}\n", "tests/test_old.py": "def test_old():\n    assert 1\n"}
-    pull = pull_of(files, {path: text})
+    pull = pull_of({**files, **({} if before is None else {path: before})}, {path: text})
     return meddles(pull, view_of(Side(pull.head, Environment(), nothing_runs)))
 
 
@@ -62,3 +64,13 @@ def test_what_outlives_a_test_is_noticed(text: str) -> None:
 def test_what_ends_with_its_test_costs_nothing(text: str) -> None:
     """Old tests are not run once more for it."""
     assert not said("tests/test_new.py", text)
+
+
+def test_what_was_there_before_is_not_the_pull_requests_doing() -> None:
+    """Unless a new line says what it is done to."""
+    old = "import json as target\n\ntarget.discount = None\n"
+    new = "\ndef test_more():\n    assert 1\n"
+
+    assert not said("tests/test_new.py", old + new, before=old)
+    assert said("tests/test_new.py", old.replace("json", "shop") + new, before=old)
+    assert said("tests/test_new.py", old + new + "    target.discount = 1\n", before=old)

@@ -1,7 +1,7 @@
 """Tests of a pull request that may change what other tests see: they could put something else in the code's place."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ...run_generated_tests.suite import parsed
 from ..pull.pull import Pull
@@ -31,9 +31,11 @@ _OWN = frozenset({"self", "cls"})
 
 
 def meddles(pull: Pull, head: View) -> bool:
-    """Whether any changed file of head's tests does what could outlive a test, as far as that can be read off it."""
+    """Whether what is new in head's tests does what could outlive a test, as far as that can be read off it."""
     return any(
-        _reaches_out(head.files[change.path])
+        _reaches_out(
+            head.files[change.path], frozenset(change.added if change.kind == "modified" else ())
+        )
         for change in pull.changes
         if change.kind != "deleted"
         and change.path.endswith(".py")
@@ -42,15 +44,37 @@ def meddles(pull: Pull, head: View) -> bool:
     )
 
 
-def _reaches_out(content: bytes) -> bool:
+def _reaches_out(content: bytes, added: frozenset[int]) -> bool:
+    """`added` are the numbers of the lines that are new; none where all are, or nobody knows."""
     tree = parsed(text(content))
     if tree is None:
         return True
-    imported = {name for node in ast.walk(tree) for name in _bound(node)}
-    return any(_is_suspect(node, imported) for node in ast.walk(tree))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    imported = {name for node in imports for name in _bound(node)}
+    new = {name for node in imports if _lines(node) & added for name in _bound(node)}
+    hints = {id(part) for node in ast.walk(tree) for part in _hints(node)}
+    return any(
+        _is_suspect(node, imported)
+        for node in ast.walk(tree)
+        if id(node) not in hints
+        if not added or _lines(node) & added or (isinstance(node, ast.expr) and _root(node) in new)
+    )
 
 
-def _is_suspect(node: ast.AST, imported: set[str]) -> bool:
+def _hints(node: ast.AST) -> Iterator[ast.AST]:
+    """The types that are written to parameters and results."""
+    if isinstance(node, ast.arg) and node.annotation is not None:
+        yield from ast.walk(node.annotation)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
+        yield from ast.walk(node.returns)
+
+
+def _lines(node: ast.AST) -> set[int]:
+    first: int = getattr(node, "lineno", 0)
+    return set(range(first, (getattr(node, "end_lineno", 0) or first) + 1))
+
+
+def _is_suspect(node: ast.AST, imported: Collection[str]) -> bool:
     match node:
         case ast.Name(name):
             return name in _NAMES or name == "__builtins__" or name == "__import__"
@@ -66,10 +90,9 @@ def _is_suspect(node: ast.AST, imported: set[str]) -> bool:
             return False
 
 
-def _bound(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        for item in node.names:
-            yield item.asname or item.name.partition(".")[0]
+def _bound(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    for item in node.names:
+        yield item.asname or item.name.partition(".")[0]
 
 
 def _root(node: ast.expr) -> str:

@@ -146,8 +146,8 @@ class _Comparison:
         project, files = self._ground.trees.head, self._ground.selection.head
         told = await self._run(project, files, self._at_head, looking=looking)
         if old := self._old():
-            apart = await self._run(project, old, self._at_head)
-            told.doubt(apart, [name for name in told.ids if name.partition("::")[0] in old])
+            apart, theirs = await self._run(project, old, self._at_head), set(old)
+            told.doubt(apart, [name for name in told.ids if name.partition("::")[0] in theirs])
         return told
 
     def _old(self) -> tuple[str, ...]:
@@ -273,11 +273,9 @@ class _Comparison:
                 and told.outcome(name := table.id_at(where, test.id))
                 and (own is not None and test.id in with_own) is mine
             }
-            if ids and project is not None and where == "head":
-                for some in self._ground.apart(ids):
+            if ids and project is not None:
+                for some in self._ground.apart(ids) if where == "head" else (tuple(ids),):
                     yield Wanted(where, project, {name: ids[name] for name in some}, told)
-            elif ids and project is not None:
-                yield Wanted(where, project, ids, told)
 
     def _all_suspects(self, tests: Sequence[TestEvidence]) -> Iterator[Suspect]:
         found = [

@@ -89,3 +89,8 @@ class Evidence:
     def of(self, *kinds: Kind) -> tuple[TestEvidence, ...]:
         """The tests of these kinds."""
         return tuple(test for test in self.tests if test.kind in kinds)
+
+
+def function_of(name: str) -> str:
+    """The id of a test without its parameters."""
+    return name.partition("[")[0]

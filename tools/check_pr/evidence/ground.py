@@ -59,13 +59,11 @@ class Ground:
         """Test files of head, or tests: those whose file is as it was, then the others, where what these do to their
         process could decide what the old ones come to; all together where not.
         """
-        names, changed = tuple(names), set(self.selection.changed_head)
-        parts = (False, True) if self.meddling else ()
-        for theirs in parts:
-            if found := tuple(n for n in names if (n.partition("::")[0] in changed) is theirs):
-                yield found
-        if not parts and names:
-            yield names
+        changed = set(self.selection.changed_head) if self.meddling else set[str]()
+        parts: tuple[list[str], list[str]] = ([], [])
+        for name in names:
+            parts[name.partition("::")[0] in changed].append(name)
+        yield from (tuple(part) for part in parts if part)
 
     def plan(self, project: Project) -> Plan:
         """How every run of a tree begins."""

@@ -12,6 +12,7 @@ _NAMES = frozenset(
     {
         "setattr", "delattr", "exec", "eval", "compile", "globals", "vars", "locals", "importlib", "builtins",
         "gc", "ctypes", "inspect", "runpy", "atexit", "MonkeyPatch",
+        "__builtins__", "__import__",
     }
 )  # fmt: skip
 _ATTRIBUTES = frozenset(
@@ -77,7 +78,7 @@ def _lines(node: ast.AST) -> set[int]:
 def _is_suspect(node: ast.AST, imported: Collection[str]) -> bool:
     match node:
         case ast.Name(name):
-            return name in _NAMES or name == "__builtins__" or name == "__import__"
+            return name in _NAMES
         case ast.alias(name):
             return not _NAMES.isdisjoint(name.split("."))
         case ast.Attribute(attr=name, ctx=ast.Load()):

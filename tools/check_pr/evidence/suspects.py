@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ..pull.pull import Change, Pull
 from ..words import Suspicion
-from .evidence import Suspect, TestEvidence
+from .evidence import Suspect, TestEvidence, function_of
 from .ground import Ground
 from .kinds import BAD, GOOD
 from .strength import Strength, strengths
@@ -97,7 +97,7 @@ def of_tests(ground: Ground, tests: Iterable[TestEvidence]) -> Iterator[Suspect]
     written = _Written(ground)
     told: set[tuple[str, str, int]] = set()
     everything = list(tests)
-    there = {_function(test.id) for test in everything if test.head is not None}
+    there = {function_of(test.id) for test in everything if test.head is not None}
     for test in everything:
         for suspect in _of_test(ground, test, written, there):
             key = (suspect.what, suspect.path, suspect.line)
@@ -108,7 +108,9 @@ def of_tests(ground: Ground, tests: Iterable[TestEvidence]) -> Iterator[Suspect]
 
 def _of_test(ground: Ground, test: TestEvidence, written: "_Written", there: set[str]) -> Iterator[Suspect]:  # fmt: skip
     fails = "; base's version of it fails at head" if test.head_with_base in BAD else ""
-    if test.kind == "removed" and (_function(test.id) not in there or (fails and not test.instead)):
+    if test.kind == "removed" and (
+        function_of(test.id) not in there or (fails and not test.instead)
+    ):
         again = written.elsewhere(test)
         if not again or fails:
             detail = f"{test.id} is deleted, and {_before(test)}{fails}"
@@ -131,7 +133,7 @@ def _less(ground: Ground, test: TestEvidence, written: "_Written") -> str:
     """In what a test checks less than at base. One that fails at base as it is now checks something else."""
     if test.base not in GOOD or test.head not in GOOD or test.base_with_head == "failed":
         return ""
-    if _function(test.id) in ground.selection.same:
+    if function_of(test.id) in ground.selection.same:
         return ""
     before, after = written.both(test)
     if before is None or after is None:
@@ -192,7 +194,3 @@ class _Written:
 
 def _nameless(one: Strength) -> str:
     return re.sub(r"\bdef \w+", "def", one.text, count=1)
-
-
-def _function(name: str) -> str:
-    return name.partition("[")[0]

@@ -4,13 +4,14 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import get_args
 
 from ...run_generated_tests.events import Raised
 from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.suite import Uncollected, parsed, uncollected
 from ..words import Kind
-from .evidence import TestEvidence
+from .evidence import TestEvidence, function_of
 from .ground import Ground
 from .kinds import BAD, GOOD, Seen, classify
 from .reruns import Again, Where, disagree
@@ -63,6 +64,7 @@ class Table:
         self.names = sorted(names - known)
         self._changed_head = set(ground.selection.changed_head)
         self._changed_base = set(ground.selection.changed_base)
+        self._back = frozenset(map(function_of, ran.head_with_base.ids))
 
     def with_reruns(self, again: Again) -> None:
         """What was run again counts from now on."""
@@ -93,9 +95,9 @@ class Table:
         fresh: dict[str, list[str]] = {}
         for test in tests:
             if test.kind == "fail_to_pass_strong" and test.base is None and "[" in test.id:
-                fresh.setdefault(test.id.partition("[")[0], []).append(test.id)
+                fresh.setdefault(function_of(test.id), []).append(test.id)
         for test in tests:
-            others = fresh.get(test.id.partition("[")[0], ())
+            others = fresh.get(function_of(test.id), ())
             parametrised = test.kind == "removed" and "[" in test.id
             yield replace(test, instead=tuple(others)) if parametrised and others else test
 
@@ -162,13 +164,13 @@ class Table:
         old, back = self._ground.at_base(name), self._ran.head_with_base
         if seen.at_head or seen.base not in GOOD or not back.whole:
             return False
-        path, _, rest = _function(old).partition("::")
+        function = function_of(old)
+        path, _, rest = function.partition("::")
         if path not in self._changed_base or path in back.silent:
             return False
-        same = self._ground.selection.same
-        if f"{path}::{rest}" in same or rest not in _defined(self._ground.base, path):
+        if function in self._ground.selection.same or rest not in _defined(self._ground.base, path):
             return False
-        return all(_function(one) != _function(old) for one in back.ids)
+        return function not in self._back
 
     def _is_silent(self, where: Where, name: str) -> bool:
         return (where, name) in self._again.silent and not self._again.of(where, name)
@@ -223,7 +225,7 @@ def _written(ground: Ground, ran: Ran) -> Iterator[str]:
     files those that never would be.
     """
     head = ran.head
-    found = frozenset(map(_function, head.ids))
+    found = frozenset(map(function_of, head.ids))
     yield from _vanished(ground, ran, found)
     for path in ground.selection.changed_head:
         if path in head.silent or not path.endswith(".py") or not head.whole:
@@ -236,22 +238,26 @@ def _written(ground: Ground, ran: Ran) -> Iterator[str]:
 
 def _vanished(ground: Ground, ran: Ran, found: frozenset[str]) -> Iterator[str]:
     """Tests of base that head has in the same file and under the same name, and that are not collected there."""
-    known: dict[str, frozenset[str]] = {}
     run = set(ground.selection.head) - ran.head.silent
     for name in map(ground.at_head, ran.base.ids if ran.head.whole else ()):
-        path, _, rest = _function(name).partition("::")
-        if path not in run or f"{path}::{rest}" in found:
-            continue
-        if path not in known:
-            known[path] = _defined(ground.head, path)
-        if rest in known[path]:
+        function = function_of(name)
+        path, _, rest = function.partition("::")
+        if path in run and function not in found and rest in _defined(ground.head, path):
             yield name
+
+
+def _python(view: View, path: str) -> bytes:
+    return view.files.get(path, b"") if path.endswith(".py") else b""
 
 
 def _defined(view: View, path: str) -> frozenset[str]:
     """The functions of a file, with their classes, under whatever condition."""
-    is_there = path.endswith(".py") and path in view.files
-    tree = parsed(text(view.files[path])) if is_there else None
+    return _functions_in(_python(view, path))
+
+
+@lru_cache(maxsize=64)  # asked for with every test of a file
+def _functions_in(content: bytes) -> frozenset[str]:
+    tree = parsed(text(content))
     return frozenset(_functions(tree)) if tree is not None else frozenset()
 
 
@@ -266,13 +272,8 @@ def _functions(node: ast.AST, scope: str = "") -> Iterator[str]:
 
 
 def _uncollected(view: View, path: str) -> Iterator[Uncollected]:
-    is_there = path.endswith(".py") and path in view.files
-    tree = parsed(text(view.files[path])) if is_there else None
+    tree = parsed(text(_python(view, path)))
     return uncollected(tree) if tree is not None else iter(())
-
-
-def _function(name: str) -> str:
-    return name.partition("[")[0]
 
 
 def _not_installed(raised: Raised | None, view: View) -> str:

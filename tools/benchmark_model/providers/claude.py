@@ -2,22 +2,18 @@
 
 import difflib
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 from ....server.sandbox import InvalidInput
 from ....server.sessions import Clock
 from .base import Parameters, Question, Reply, Stop, Tokens, Trouble
-from .sdk import StatusError, translated
+from .sdk import StatusError, Vendor, translated
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from anthropic import AsyncAnthropic
     from anthropic.types import Message
 
 _PARAMETERS = ("max_tokens", "effort", "thinking", "speed", "stop_sequences", "service_tier")
-_TIMEOUT_SECONDS = 600.0
 
 
 class Anthropic:
@@ -39,31 +35,21 @@ class Anthropic:
         self._model = model
         self._asked = _wire(parameters, self.name)
         self._clock = clock
-        self._key, self._base_url = key, base_url
-
-    @cached_property
-    def _sdk(self) -> "ModuleType":
-        # It takes two seconds, which a run that has all its answers on disk can do without.
-        import anthropic
-
-        return anthropic
-
-    @cached_property
-    def _client(self) -> "AsyncAnthropic":
-        return self._sdk.AsyncAnthropic(
-            api_key=self._key, base_url=self._base_url, max_retries=0, timeout=_TIMEOUT_SECONDS
+        self._base_url = base_url
+        self._vendor: Vendor[AsyncAnthropic] = Vendor(
+            "anthropic", "AsyncAnthropic", key=key, base_url=base_url
         )
 
     async def check(self) -> None:
         """As `Provider.check`, by asking for the model's description, which costs nothing."""
         try:
-            await self._client.models.retrieve(self._model)
-        except self._sdk.NotFoundError as error:
+            await self._vendor.client.models.retrieve(self._model)
+        except self._vendor.sdk.NotFoundError as error:
             # Servers that only speak the Messages API describe no single models.
             if self._base_url is not None and self._model in await self._listed():
                 return
             raise InvalidInput(_unknown(self.name, self._model, self._known())) from error
-        except (self._sdk.APIError, ValueError) as error:
+        except (self._vendor.sdk.APIError, ValueError) as error:
             trouble = translated(self.name, error)
             raise InvalidInput(f"{self.name} cannot be asked: {trouble}") from error
 
@@ -72,7 +58,7 @@ class Anthropic:
         began = self._clock.monotonic()
         first: float | None = None
         try:
-            async with self._client.messages.stream(**self._request(question)) as stream:
+            async with self._vendor.client.messages.stream(**self._request(question)) as stream:
                 async for event in stream:
                     if first is None and event.type == "content_block_delta":
                         first = self._clock.monotonic() - began
@@ -92,7 +78,7 @@ class Anthropic:
             for key, question in questions.items()
         ]
         try:
-            return (await self._client.messages.batches.create(requests=requests)).id
+            return (await self._vendor.client.messages.batches.create(requests=requests)).id
         except Exception as error:
             raise self._translated(error) from error
 
@@ -104,7 +90,7 @@ class Anthropic:
         """
         try:
             return (
-                await self._client.messages.batches.retrieve(batch)
+                await self._vendor.client.messages.batches.retrieve(batch)
             ).processing_status == "ended"
         except Exception as error:
             raise self._translated(error) from error
@@ -117,21 +103,20 @@ class Anthropic:
             Busy, Trouble, Refused: no more of them can be had now.
         """
         try:
-            async for one in await self._client.messages.batches.results(batch):
+            async for one in await self._vendor.client.messages.batches.results(batch):
                 if one.result.type == "succeeded":
                     yield one.custom_id, reply_of(one.result.message, None, None)
         except Exception as error:
             raise self._translated(error) from error
 
     async def close(self) -> None:
-        """Let go of connections, if there are any."""
-        if "_client" in self.__dict__:
-            await self._client.close()
+        """Let go of connections."""
+        await self._vendor.close()
 
     async def _listed(self) -> Sequence[str]:
         try:
-            return [model.id async for model in self._client.models.list()]
-        except (self._sdk.APIError, ValueError) as error:
+            return [model.id async for model in self._vendor.client.models.list()]
+        except (self._vendor.sdk.APIError, ValueError) as error:
             trouble = translated(self.name, error)
             raise InvalidInput(f"{self.name} cannot be asked: {trouble}") from error
 
@@ -143,7 +128,13 @@ class Anthropic:
         import httpx2
 
         # A stream that breaks off or is no JSON raises what is below the SDK.
-        known = (self._sdk.AnthropicError, httpx2.HTTPError, ValueError, KeyError, AssertionError)
+        known = (
+            self._vendor.sdk.AnthropicError,
+            httpx2.HTTPError,
+            ValueError,
+            KeyError,
+            AssertionError,
+        )
         if isinstance(error, (StatusError, *known)):
             return translated(self.name, error)
         return error

@@ -3,17 +3,14 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ....server.sandbox import InvalidInput
 from ....server.sessions import Clock
 from .base import Parameters, Question, Reply, Stop, Tokens, Trouble
-from .sdk import StatusError, translated
+from .sdk import StatusError, Vendor, translated
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from openai import AsyncOpenAI
     from openai.types import CompletionUsage
 
@@ -29,7 +26,6 @@ _PARAMETERS = (
     "verbosity",
     "service_tier",
 )
-_TIMEOUT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +88,18 @@ class Compatible:
         # Some servers know no such option.
         self._options: dict[str, Any] = {"stream_options": {"include_usage": True}}
         self._clock = clock
-        self._key, self._base_url = key, base_url
-
-    @cached_property
-    def _sdk(self) -> "ModuleType":
-        # It takes a second, which a run that has all its answers on disk can do without.
-        import openai
-
-        return openai
-
-    @cached_property
-    def _client(self) -> "AsyncOpenAI":
-        return self._sdk.AsyncOpenAI(
-            api_key=self._key or "none",
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=_TIMEOUT_SECONDS,
+        self._base_url = base_url
+        self._vendor: Vendor[AsyncOpenAI] = Vendor(
+            "openai", "AsyncOpenAI", key=key or "none", base_url=base_url
         )
 
     async def check(self) -> None:
         """As `Provider.check`, by the list of models, which costs nothing; a server may have none."""
         try:
-            known = [model.id async for model in self._client.models.list()]
-        except self._sdk.NotFoundError:
+            known = [model.id async for model in self._vendor.client.models.list()]
+        except self._vendor.sdk.NotFoundError:
             return
-        except (self._sdk.OpenAIError, ValueError) as error:
+        except (self._vendor.sdk.OpenAIError, ValueError) as error:
             trouble = translated(self.name, error)
             raise InvalidInput(
                 f"{self.name} cannot be asked at {self._base_url}: {trouble}"
@@ -137,15 +120,14 @@ class Compatible:
 
     async def close(self) -> None:
         """Let go of connections."""
-        if "_client" in self.__dict__:
-            await self._client.close()
+        await self._vendor.close()
 
     async def _ask(self, question: Question) -> Reply:
         options = self._options
         began = self._clock.monotonic()
         try:
             stream = await self._open(question, options)
-        except self._sdk.BadRequestError as error:
+        except self._vendor.sdk.BadRequestError as error:
             if not options or "stream_options" not in str(error):
                 raise
             self._options = {}
@@ -164,13 +146,19 @@ class Compatible:
             **self._asked,
             **options,
         }
-        create: Any = self._client.chat.completions.create
+        create: Any = self._vendor.client.chat.completions.create
         return await create(**request)
 
     def _translated(self, error: Exception) -> Exception:
         import httpx2
 
-        known = (self._sdk.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError)
+        known = (
+            self._vendor.sdk.OpenAIError,
+            httpx2.HTTPError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        )
         if isinstance(error, (StatusError, *known)):
             return translated(self.name, error)
         return error

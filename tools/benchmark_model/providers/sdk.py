@@ -1,13 +1,52 @@
-"""The errors of both vendors' SDKs, which are made alike, as ours."""
+"""Both vendors' SDKs, which are made alike: their clients, and their errors as ours."""
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from functools import cached_property
+from importlib import import_module
+from types import ModuleType
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from .base import Busy, Refused, Trouble
 
 _BUSY = {429, 503, 529}
 _TRANSIENT = {408, 409}
 _FOR_GOOD = {401, 402, 403, 404}
+_TIMEOUT_SECONDS = 600.0
+
+
+class _Client(Protocol):
+    async def close(self) -> None: ...
+
+
+_AnyClient = TypeVar("_AnyClient", bound=_Client)
+
+
+class Vendor(Generic[_AnyClient]):
+    """A client that is made when something is to be asked, and sends everything once: we retry.
+
+    Importing an SDK takes a second or two, which a run that has all its answers on disk can do without.
+    """
+
+    def __init__(self, package: str, client: str, *, key: str, base_url: str | None) -> None:
+        self._names = package, client
+        self._key, self._base_url = key, base_url
+
+    @cached_property
+    def sdk(self) -> ModuleType:
+        """The package, for its errors."""
+        return import_module(self._names[0])
+
+    @cached_property
+    def client(self) -> _AnyClient:
+        """The client."""
+        return getattr(self.sdk, self._names[1])(
+            api_key=self._key, base_url=self._base_url, max_retries=0, timeout=_TIMEOUT_SECONDS
+        )
+
+    async def close(self) -> None:
+        """Let go of connections, if there are any."""
+        if "client" in self.__dict__:
+            await self.client.close()
 
 
 class _Response(Protocol):

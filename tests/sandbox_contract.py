@@ -990,6 +990,24 @@ async def test_the_call_after_a_cancelled_one_works(sandbox: Sandbox, times: int
 
 
 @pytest.mark.slow
+async def test_what_is_cancelled_before_it_has_begun_costs_nothing(sandbox: Sandbox) -> None:
+    """An interpreter that has not come to the code yet is interrupted as soon as it has."""
+    await sandbox.run_code("kept = 'kept'")
+    with anyio.fail_after(3 * PATIENCE):
+        for turns in range(6):
+            async with anyio.create_task_group() as group:
+                group.start_soon(
+                    lambda: sandbox.run_code("import time\ntime.sleep(7321)\nkept = 0")
+                )
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+
+            after = await sandbox.run_code("print(kept)", timeout=PATIENCE)
+            assert (after.outcome, after.stdout.text) == ("completed", "kept\n")
+
+
+@pytest.mark.slow
 async def test_a_cancelled_command_is_dead_with_all_it_started(sandbox: Sandbox) -> None:
     """Cancelling a command kills its children too before the cancellation is delivered."""
     started = anyio.Event()

@@ -86,6 +86,19 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
+    def signal(self, number: int) -> None:
+        """Send a signal to the child alone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def is_ignoring(self, number: int) -> bool:
+        """Whether a signal would be lost on it now."""
+        try:
+            status = _status(str(self.pid))
+        except OSError:
+            return False
+        return bool(int(status[b"SigIgn"], 16) & (1 << (number - 1)))
+
     def close(self) -> None:
         """Close our ends."""
         for descriptor in self.outputs:
@@ -253,6 +266,9 @@ def _started_since(ticks: int) -> Iterator[int]:
 
 def _runs_as(name: str, user: int | None) -> bool:
     # Not the owner of its directory, which is root's for a process that may not be inspected.
+    return int(_status(name)[b"Uid"].split()[0]) == user
+
+
+def _status(name: str) -> dict[bytes, bytes]:
     with open(f"/proc/{name}/status", "rb") as file:
-        words = next(line for line in file if line.startswith(b"Uid:")).split()
-    return int(words[1]) == user
+        return {key: value for key, _, value in (line.partition(b":") for line in file)}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 _GRACE_SECONDS = 1.0  # between the interrupt and the kill
+_LOOK_SECONDS = 0.01  # between two looks whether it can be interrupted
 _MOST_DISPLAYS = 200
 _MOST_DISPLAY_BYTES = 48 * 1024**2
 _LONGEST_TEXT = 100_000  # of an error; the kernel cuts earlier, unless it lies
@@ -38,6 +39,9 @@ class Run(Activity):
         self._left_out = 0
         self._channel_open = True
         self._is_heard = True
+        self._interrupt_until = (
+            0.0  # when it is too late for the interrupt that it could not be given yet
+        )
         self.child.unsent = memoryview(self._interpreter.ask(body.decode(), message))
         self.child.push()
 
@@ -139,13 +143,30 @@ class Run(Activity):
     def _stop(self, why: str) -> None:
         if not self._channel_open:
             self._end_interpreter("channel_closed")
-        elif self._stopped or not self._interpreter.soft_interrupt:
+        elif not self._stopped and self._interpreter.soft_interrupt:
+            self._stopped = why
+            self._interrupt()
+        elif why == "timed_out" and time.monotonic() < self._interrupt_until:
+            self._interrupt_again()
+        else:
             self._stopped = self._stopped or why
             self._end_interpreter(self._stopped)
+
+    def _interrupt(self) -> None:
+        self.deadline = time.monotonic() + _GRACE_SECONDS
+        is_deaf = self.child.is_ignoring(signal.SIGINT)
+        self.child.signal_group(signal.SIGINT)
+        if is_deaf:
+            # It has not come to the code yet, or waits for a command as system(3) does, which the signal has ended.
+            self._interrupt_until = self.deadline
+            self.deadline = time.monotonic() + _LOOK_SECONDS
+
+    def _interrupt_again(self) -> None:
+        if self.child.is_ignoring(signal.SIGINT):
+            self.deadline = time.monotonic() + _LOOK_SECONDS
         else:
-            self._stopped = why
-            self.child.signal_group(signal.SIGINT)
-            self.deadline = time.monotonic() + _GRACE_SECONDS
+            self.child.signal(signal.SIGINT)
+            self._interrupt_until, self.deadline = 0.0, self._interrupt_until
 
 
 def _plain_error(error: Any) -> Message | None:

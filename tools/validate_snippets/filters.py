@@ -102,5 +102,5 @@ def _judge(
     if snippet.language in {"python", "pycon"}:
         return judge(snippet, built, result, rules, token)
     if snippet.language == "javascript":
-        return javascript.judge(snippet, result, rules)
+        return javascript.judge(snippet, result, rules, token)
     return judge_shell.judge(snippet, result, rules, token)

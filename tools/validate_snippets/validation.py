@@ -412,7 +412,7 @@ class Validation:
         flags = self._settings(case).flags
         rules = replace(DEFAULT_RULES, flags=flags) if flags else DEFAULT_RULES
         if snippet.language == "javascript":
-            judged = javascript.judge(snippet, result, rules)
+            judged = javascript.judge(snippet, result, rules, self._around.token)
         elif snippet.language in {"bash", "console"}:
             judged = judge_shell.judge(snippet, result, rules, token)
         else:

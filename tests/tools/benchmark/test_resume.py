@@ -124,7 +124,8 @@ async def test_a_killed_benchmark_asks_nothing_twice_and_reports_the_same(
     with ModelStub(solved) as stub:
 
         def hold_back(prompt: str) -> None:
-            if len(stub.asked) == 9:
+            # Three to six were answered by then, and at most five are under way: not all twelve come to be asked.
+            if len(stub.asked) == 7:
                 stub.gate.clear()
 
         stub.on_ask = hold_back

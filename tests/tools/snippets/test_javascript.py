@@ -15,6 +15,7 @@ from proofbox.tools.validate_snippets.request import SnippetsRequest
 from proofbox.tools.validate_snippets.run import run
 
 PAGE = "```js\n{}\n```\n"
+TOKEN = "f00d"
 THROWN = "/home/user/snippet.cjs:2\ny.nope();\n  ^\n\nTypeError: y.nope is not a function\n    at x"
 
 
@@ -40,7 +41,7 @@ def test_what_node_says_decides_the_kind(stderr: str, kind: str, line: int | Non
     """And the line of the document where it names one."""
     (snippet,) = extract(PAGE.format("let y = 1;\ny.nope();"), "a.md", "markdown").snippets
 
-    judged = javascript.judge(snippet, ended(stderr), DEFAULT_RULES)
+    judged = javascript.judge(snippet, ended(stderr), DEFAULT_RULES, TOKEN)
 
     assert (judged.kind, judged.line) == (kind, line)
 
@@ -54,7 +55,7 @@ def test_a_block_that_should_raise_must(stderr: str, exit_code: int, kind: str) 
     text = "<!-- proofbox: raises=TypeError -->\n" + PAGE.format("y.nope()")
     (snippet,) = extract(text, "a.md", "markdown").snippets
 
-    assert javascript.judge(snippet, ended(stderr, exit_code), DEFAULT_RULES).kind == kind
+    assert javascript.judge(snippet, ended(stderr, exit_code), DEFAULT_RULES, TOKEN).kind == kind
 
 
 async def test_blocks_run_or_are_said_not_to(local_cache: Path) -> None:
@@ -70,3 +71,43 @@ async def test_blocks_run_or_are_said_not_to(local_cache: Path) -> None:
     kinds = [(result.kind, result.error_line) for result in results]
     ran = [("works", None), ("output_mismatch", 13), ("raises", 18)]
     assert kinds in (ran, [("language", None)] * 3)
+
+
+ENDS = "console.log(1);\n{}\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("process.exit(0);\nnope();", "raises"),
+        ("process.exit(); nope();", "raises"),
+        ("if (true) process.exit(0);\nnope();", "raises"),
+        ("function main() { process.exit(0); }\nmain(); nope();", "raises"),
+        ("function main() { process.exit(0); }\nmain();\nnope();", "raises"),
+        ("import('node:fs');\nprocess.exitCode = 0;\nreturn;\nnope();", "raises"),
+        ("import fs from 'node:fs';\nprocess.exit(0);\nfs.nope();", "raises"),
+        ("process.exit(86);", "raises"),
+        ("process.exit(0);", "works"),
+        ("if (true) {\n  process.exit(0); // well\n}\n/* that\nis all */", "works"),
+        ("function main() { process.exit(0); }\nmain();", "works"),
+        ("setTimeout(() => process.exit(0), 1);\nconsole.log(2);", "works"),
+        ("import fs from 'node:fs';\nprocess.exit(0);", "works"),
+        ("return;", "works"),
+        ("const last = () => 1", "works"),
+    ],
+)
+async def test_a_block_that_ends_itself_works_only_where_nothing_follows(
+    local_cache: Path, code: str, kind: str
+) -> None:
+    """Node ends with success, whatever was not run."""
+    text = PAGE.format(ENDS.format(code))
+    async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
+        with anyio.fail_after(60):
+            report = await run(app, "local", SnippetsRequest(text=text))
+
+    (result,) = report.files[0].results
+    assert result.kind in {kind, "language"}
+    if result.kind == "raises" and "86" not in code:
+        assert text.split("\n")[(result.error_line or 1) - 1 :][0].startswith(
+            ("process.exit", "if", "main", "return")
+        )

@@ -6,7 +6,6 @@ Nothing heavy is imported here, so that `--help` is quick and a server starts as
 import functools
 import gc
 import json
-import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,17 +15,20 @@ from typing import Any, TypeVar
 
 import click
 
-from ..http.settings import HTTP_OPTIONS, read_http_settings
+from ..http.settings import read_http_settings
 from ..sandbox import InvalidInput
-from ..settings import OPTIONS, Settings, read_settings
-from ..values import Option
-from .bench_flags import bench_flags
+from ..settings import Settings
 from .ending import EXIT_CODES, PASSED, exit_code
-from .install_flags import install_flags, uninstall_flags
-from .pr_flags import pr_flags
-from .snippets_flags import snippets_flags
-from .tests_flags import tests_flags
-from .webhook_flags import webhook_flags
+from .flags.bench import bench_flags
+from .flags.install import install_flags, uninstall_flags
+from .flags.pr import pr_flags
+from .flags.report import report_flags
+from .flags.run import run_flags
+from .flags.settings import given_settings, http_flags, with_settings
+from .flags.snippets import snippets_flags
+from .flags.tests import tests_flags
+from .flags.token import token_flags
+from .flags.webhook import webhook_flags
 
 _LANGUAGES = {
     ".py": "python",
@@ -38,38 +40,7 @@ _LANGUAGES = {
     ".java": "java",
 }
 
-Command = Callable[..., Any]
 T = TypeVar("T")
-
-
-def with_settings(command: Command) -> Command:
-    """Give a command a flag for every setting, and `settings` instead of them."""
-
-    @click.pass_context
-    @functools.wraps(command)
-    def wrapped(ctx: click.Context, /, **given: Any) -> Any:
-        flags = {option.name: given.pop(option.name) for option in OPTIONS}
-        outer: dict[str, str | None] = (ctx.parent.obj if ctx.parent else None) or {}
-        ctx.obj = outer | {name: value for name, value in flags.items() if value is not None}
-        if isinstance(ctx.command, click.Group) and ctx.invoked_subcommand:
-            return None
-        settings = read_settings(os.environ, ctx.obj)
-        _log_to_stderr(settings.log_level)
-        return command(settings, **given)
-
-    return _with_flags(OPTIONS, wrapped)
-
-
-def http_flags(command: Command) -> Command:
-    """Give a command a flag for every setting of the HTTP service."""
-    return _with_flags(HTTP_OPTIONS, command)
-
-
-def _with_flags(options: tuple[Option, ...], command: Command) -> Command:
-    for option in reversed(options):
-        shown = f"{option.help} [{option.variable}; default: {option.default}]"
-        click.option(option.flag, option.name, metavar="VALUE", help=shown)(command)
-    return command
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,12 +72,7 @@ def serve(settings: Settings, *, http: bool, as_json: bool, **given: str | None)
 
 
 @cli.command()
-@click.argument("name")
-@click.option("--expires", type=click.DateTime(["%Y-%m-%d"]), help="First day without it.")
-@click.option("--metrics", is_flag=True, help="It reads /metrics, and nothing else.")
-@click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              envvar="PROOFBOX_TOKEN_FILE", help="Add its hash to this file, made if need be.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print token and line as JSON.")
+@token_flags
 @with_settings
 def token(
     settings: Settings,
@@ -130,15 +96,7 @@ def token(
 
 
 @cli.command()
-@click.argument("file", required=False, type=click.File("r", encoding="utf-8-sig"))
-@click.option("-c", "--code", help="Code to run instead of a file.")
-@click.option("-l", "--language", help="Default: by the name of the file, else python.")
-@click.option("-t", "--timeout", "timeout", default=30.0, show_default=True, help="Seconds.",
-              type=click.FloatRange(0, 600, min_open=True))  # fmt: skip
-@click.option("-p", "--package", "added", multiple=True, help="A requirement to add; repeatable.")
-@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable.")
-@click.option("--save", type=click.Path(file_okay=False), help="Folder for the plots that it made.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@run_flags
 @with_settings
 def run(settings: Settings, **given: Any) -> int:
     """Run a FILE (`-` is stdin) or -c CODE once, in a fresh sandbox.
@@ -233,21 +191,7 @@ def pr(settings: Settings, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("report", metavar="JOB_ID|FILE")
-@click.option(
-    "-o",
-    "--html",
-    type=click.Path(dir_okay=False),
-    metavar="FILE",
-    help="Write it there instead of to stdout.",
-)
-@click.option(
-    "--principal",
-    default="local",
-    show_default=True,
-    help="Whose job it is, as the audit log of the HTTP service names them.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON, and no page.")
+@report_flags
 @with_settings
 def report(settings: Settings, **given: Any) -> int:
     """Make a page of a report, in one file: of a job by its id, or of a FILE that a command's --json wrote.
@@ -306,7 +250,7 @@ def install(settings: Settings, **given: Any) -> int:
     from .install import install as write
 
     del settings
-    return write(Wanted(arguments=_given_settings(), **given))
+    return write(Wanted(arguments=given_settings(), **given))
 
 
 @cli.command()
@@ -333,19 +277,8 @@ def demo(settings: Settings, *, as_json: bool) -> int:
     from .demo import show
 
     del settings
-    given = list(_given_settings())
+    given = list(given_settings())
     return _in_event_loop(lambda: show(given, as_json=as_json))
-
-
-def _given_settings() -> tuple[str, ...]:
-    """The settings that came as flags, as another proofbox takes them."""
-    flags: dict[str, str] = click.get_current_context().obj
-    return tuple(
-        word
-        for option in OPTIONS
-        if option.name in flags
-        for word in (option.flag, flags[option.name])
-    )
 
 
 def _serve_stdio(settings: Settings) -> int:
@@ -373,19 +306,6 @@ def _in_event_loop(work: Callable[[], Awaitable[T]]) -> T:
     import anyio
 
     return anyio.run(work)
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
-    # Other people's libraries say more than anybody wants to know.
-    logging.getLogger("proofbox").setLevel(level.upper())
-    if level == "debug":
-        logging.getLogger().setLevel(logging.INFO)
 
 
 def _progress(line: str) -> None:

@@ -1,13 +1,10 @@
-"""The flags of `proofbox bench`, apart from what it does, which takes long to import."""
-
-from collections.abc import Callable
-from typing import Any
+"""The flags of `proofbox bench`."""
 
 import click
 
-Command = Callable[..., Any]
+from . import together
 
-FLAGS = (
+bench_flags = together(
     click.option("--model", "-m", "models", multiple=True, required=True, metavar="PROVIDER:MODEL",
                  help="As anthropic:claude-sonnet-5-5, ollama:llama3, file:answers.jsonl; repeatable."),
     click.option("--tasks", default="builtin", show_default=True, metavar="builtin|PATH",
@@ -31,10 +28,3 @@ FLAGS = (
                  help="Write the full record: answers, code, figures, as JSON lines."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
-
-
-def bench_flags(command: Command) -> Command:
-    """Give a command these flags."""
-    for flag in reversed(FLAGS):
-        command = flag(command)
-    return command

@@ -1,13 +1,10 @@
-"""The flags of `proofbox webhook`, apart from what it does, which takes long to import."""
-
-from collections.abc import Callable
-from typing import Any
+"""The flags of `proofbox webhook`."""
 
 import click
 
-Command = Callable[..., Any]
+from . import together
 
-FLAGS = (
+webhook_flags = together(
     click.option("--repo", "repositories", multiple=True, metavar="OWNER/REPO",
                  help="A repository whose pull requests are checked; repeatable. No other is."),
     click.option("--secret-file", type=click.Path(dir_okay=False, exists=True), metavar="FILE",
@@ -31,10 +28,3 @@ FLAGS = (
                  help="Like 3.12; repeatable."),
     click.option("--json", "as_json", is_flag=True, help="Announce the address as JSON."),
 )  # fmt: skip
-
-
-def webhook_flags(command: Command) -> Command:
-    """Give a command these flags."""
-    for flag in reversed(FLAGS):
-        command = flag(command)
-    return command

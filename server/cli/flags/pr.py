@@ -1,13 +1,10 @@
-"""The flags of `proofbox pr`, apart from what it does, which takes long to import."""
-
-from collections.abc import Callable
-from typing import Any
+"""The flags of `proofbox pr`."""
 
 import click
 
-Command = Callable[..., Any]
+from . import together
 
-FLAGS = (
+pr_flags = together(
     click.argument("target", metavar="OWNER/REPO#N|PATH"),
     click.option("--base", default="", help="With PATH: branch, tag or commit to compare with. Default: what "
                  "its HEAD is."),
@@ -46,10 +43,3 @@ FLAGS = (
                  help="Write the report as a page too."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
-
-
-def pr_flags(command: Command) -> Command:
-    """Give a command these flags."""
-    for flag in reversed(FLAGS):
-        command = flag(command)
-    return command

@@ -1,13 +1,10 @@
-"""The flags of `proofbox tests`, apart from what it does, which takes long to import."""
-
-from collections.abc import Callable
-from typing import Any
+"""The flags of `proofbox tests`."""
 
 import click
 
-Command = Callable[..., Any]
+from . import together
 
-FLAGS = (
+tests_flags = together(
     click.argument("paths", nargs=-1, required=True),
     click.option("--repeat", default=3, show_default=True, type=click.IntRange(1, 10),
                  help="Runs of all tests, each in another order and a fresh process; 1 says nothing of order and "
@@ -41,10 +38,3 @@ FLAGS = (
                  help="Write the report as a page too."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
-
-
-def tests_flags(command: Command) -> Command:
-    """Give a command these flags."""
-    for flag in reversed(FLAGS):
-        command = flag(command)
-    return command

@@ -1,13 +1,10 @@
-"""The flags of `proofbox snippets`, apart from what it does, which takes long to import."""
-
-from collections.abc import Callable
-from typing import Any
+"""The flags of `proofbox snippets`."""
 
 import click
 
-Command = Callable[..., Any]
+from . import together
 
-FLAGS = (
+snippets_flags = together(
     click.argument("paths", nargs=-1),
     click.option("--mode", default="auto", show_default=True,
                  type=click.Choice(["auto", "isolated", "page"]),
@@ -39,10 +36,3 @@ FLAGS = (
                  help="Write the report as a page too."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
 )  # fmt: skip
-
-
-def snippets_flags(command: Command) -> Command:
-    """Give a command these flags."""
-    for flag in reversed(FLAGS):
-        command = flag(command)
-    return command

@@ -430,6 +430,31 @@ async def test_a_cancelled_program_is_dead_and_the_next_one_runs(sandbox: Progra
     assert good.cells[0].value == "'next'"
 
 
+async def test_what_is_stopped_before_it_has_begun_is_stopped_alone(sandbox: ProgramRunner) -> None:
+    """A time too short for the fork itself, and a cancellation as early, are that program's and no other's."""
+    outcomes: list[str] = []
+    long = cells("import time; time.sleep(0.3)")
+
+    async def run(program: Program) -> None:
+        outcomes.append((await sandbox.run_program(program)).outcome)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run, long)
+        for _ in range(8):
+            group.start_soon(run, cells("1", timeout=0.001))
+            group.start_soon(run, Program("p", command=("true",), timeout=0.001))
+        await anyio.wait_all_tasks_blocked()
+        async with anyio.create_task_group() as cancelled:
+            for _ in range(8):
+                cancelled.start_soon(run, cells("1"))
+            await anyio.wait_all_tasks_blocked()
+            cancelled.cancel_scope.cancel()
+
+    assert set(outcomes) == {"completed", "timed_out"}
+    assert outcomes.count("timed_out") >= 8
+    assert len(outcomes) >= 17
+
+
 async def test_the_result_says_what_kept_the_program_apart(
     sandbox: ProgramRunner, isolation: str
 ) -> None:

@@ -1008,6 +1008,37 @@ async def test_what_is_cancelled_before_it_has_begun_costs_nothing(sandbox: Sand
 
 
 @pytest.mark.slow
+async def test_a_session_outlives_what_is_cancelled_in_other_languages_and_files(
+    sandbox: Sandbox,
+) -> None:
+    """What has to be killed at once, since no interrupt would end it, ends alone."""
+    begun = anyio.Event()
+
+    def heard(_stream: Stream, _text: str) -> None:
+        begun.set()
+
+    async def sleep() -> None:
+        await sandbox.run_code("echo begun; sleep 7322", language="bash", on_output=heard)
+
+    with anyio.fail_after(3 * PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep)
+            await begun.wait()
+            group.cancel_scope.cancel()
+        for turns in range(4):
+            async with anyio.create_task_group() as group:
+                group.start_soon(sandbox.write_files, {"file": bytes(2**20)})
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+
+        after = await sandbox.run_code("echo works", language="bash", timeout=PATIENCE)
+        await assert_gone(sandbox, "7322")
+    assert (after.outcome, after.stdout.text) == ("completed", "works\n")
+    await assert_works(sandbox)
+
+
+@pytest.mark.slow
 async def test_a_cancelled_command_is_dead_with_all_it_started(sandbox: Sandbox) -> None:
     """Cancelling a command kills its children too before the cancellation is delivered."""
     started = anyio.Event()

@@ -16,6 +16,7 @@ from ...server.sandbox import (
 )
 from .._app import App
 from . import (
+    beside,
     build,
     filters,
     javascript,
@@ -377,7 +378,9 @@ class Validation:
     def _programs(self, cases: Mapping[str, Case]) -> Iterator[Program]:
         for name, case in cases.items():
             case.built = self._build(case, name)
-            yield case.built.program
+            is_python = case.snippet.language in {"python", "pycon"}
+            program = case.built.program
+            yield beside.waited_for(case.snippet, program) if is_python else program
 
     def _build(self, case: Case, name: str) -> Built:
         snippet = case.snippet
@@ -399,7 +402,7 @@ class Validation:
         if snippet.language == "yaml":
             self._end(case, unrun.of_yaml(snippet, result))
             return
-        judged = await self._judged(case, built, result)
+        judged = await self._judged(case, built, beside.folded(built, result))
         if snippet.language not in {"python", "pycon"}:
             self._end(case, judged)
             return
@@ -420,6 +423,9 @@ class Validation:
         if judged.kind == "output_mismatch" and self._request.normalise:
             rules = filters.rules(self._request.normalise, flags)
             judged = await filters.judged_again(snippet, built, result, rules, token)
+        if judged.passed and snippet.language in {"python", "pycon"} and not snippet.marks.raises:
+            failed = beside.failure(snippet, result.cells[built.before :])
+            judged = replace(failed, oracle=judged.oracle) if failed else judged
         return replace(judged, ran=len(result.cells))
 
     def _end(self, case: Case, judged: Judged) -> None:

@@ -155,24 +155,33 @@ class Runner:
         last = tree.body[-1] if tree.body else None
         if isinstance(last, ast.Expr):
             tree.body.pop()
-        self._evaluate(compile(tree, name, "exec", flags, dont_inherit=True))
+        body = compile(tree, name, "exec", flags, dont_inherit=True)
         if not isinstance(last, ast.Expr):
+            self._evaluate(body)
             return None
-        expression = ast.Expression(last.value)
-        value = self._evaluate(compile(expression, name, "eval", flags, dont_inherit=True))
+        value_of = compile(ast.Expression(last.value), name, "eval", flags, dont_inherit=True)
+        # A task that is made above may be what the last line awaits.
+        awaits = (body.co_flags | value_of.co_flags) & _CO_COROUTINE
+        self._evaluate(body, awaits=awaits)
+        value = self._evaluate(value_of, awaits=awaits)
         # repr may give a subclass of str, whose slices are anything.
         return None if value is None else str.__str__(repr(value))[:_LONGEST_VALUE]
 
-    def _evaluate(self, code: CodeType) -> Any:
+    def _evaluate(self, code: CodeType, *, awaits: int = 0) -> Any:
         namespace = self._module.__dict__
-        if not code.co_flags & _CO_COROUTINE:
+        if not (code.co_flags | awaits) & _CO_COROUTINE:
             return eval(code, namespace)
         if self._loop is None:
             import asyncio  # with ssl, a third of what each fork without it would have to copy
 
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(eval(code, namespace))
+        return self._loop.run_until_complete(_in_a_loop(code, namespace))
+
+
+async def _in_a_loop(code: CodeType, namespace: dict[str, Any]) -> Any:
+    value = eval(code, namespace)
+    return await value if code.co_flags & _CO_COROUTINE else value
 
 
 def _parse(source: str, name: str) -> ast.Module:

@@ -26,8 +26,9 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 class Child:
     """A process with its output in pipes and, if it is connected, a socket to us.
 
-    Attributes: `pid`; `outputs`, a map from file descriptor to `stdout` or `stderr`; `status`, what waitpid
-    said, None while it runs; `unsent`, what is to be written to its socket.
+    Attributes: `pid`, 0 while it is yet to be forked, and then nothing can be sent to it; `outputs`, a map from file
+    descriptor to `stdout` or `stderr`; `status`, what waitpid said, None while it runs; `unsent`, what is to be
+    written to its socket.
     """
 
     def __init__(self, pid: int, outputs: dict[int, str], connection: socket.socket | None) -> None:

@@ -20,16 +20,18 @@ class Place:
     """Namespaces, and the process in them that is to do what is asked for.
 
     `init` stands for process 1, with which all in there dies; `child` is the process; `program` is what it is
-    for, once that is there.
+    for, once that is there; `killed` is whether we have.
     """
 
     def __init__(self, init: int, child: Child) -> None:
         self.init = init
         self.child = child
         self.program: Program | None = None
+        self.killed = False
 
     def kill(self) -> None:
         """Kill all that is in there. It is gone when `init` can be read from."""
+        self.killed = True
         linux.kill_process(self.init)
 
     def close(self) -> None:

@@ -156,7 +156,10 @@ class _Keeper:
             self._spares.remove(place)
             place.close()
         program = place.program
-        if program is not None and kind == forking.UP:
+        if place.killed:
+            if kind == forking.NOT_FORKED:
+                place.child.status = signal.SIGKILL  # it would have ended so a moment later
+        elif program is not None and kind == forking.UP:
             program.send({"t": "ready"})
         elif program is not None and error:
             program.send({"t": "failed", "error": error, "detail": error})

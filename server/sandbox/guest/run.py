@@ -143,7 +143,7 @@ class Run(Activity):
     def _stop(self, why: str) -> None:
         if not self._channel_open:
             self._end_interpreter("channel_closed")
-        elif not self._stopped and self._interpreter.soft_interrupt:
+        elif not self._stopped and self._interpreter.soft_interrupt and self.child.pid:
             self._stopped = why
             self._interrupt()
         elif why == "timed_out" and time.monotonic() < self._interrupt_until:

@@ -118,6 +118,7 @@ class Session:
             if message["op"] == "cancel":
                 if self._activity is not None and self._activity.number == message["id"]:
                     self._activity.cancel()
+                    self._rest()
             else:
                 self._start(message, body)
         return bool(data)

@@ -29,7 +29,7 @@ seen = {}
 
 
 def test_flaky():
-    assert random.random() >= 0.3
+    assert random.random() >= 0.5
     assert add(1, 1) == 2
 
 

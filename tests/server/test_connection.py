@@ -38,6 +38,19 @@ async def test_a_program_that_cannot_be_started_says_why(
         await ask(connection)
 
 
+async def test_what_is_known_before_anything_was_asked_is_said_then(
+    ends: tuple[Connection, socket.socket],
+) -> None:
+    """Asked all the same, the keeper would take the missing process for the program's own doing."""
+    connection, keeper = ends
+    keeper.sendall(wire.encode({"t": "failed", "error": "no room", "detail": ""}))
+    for _ in range(5):
+        await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(SandboxUnavailable, match="could not be started: no room"):
+        await ask(connection)
+
+
 async def test_a_program_whose_keeper_hangs_up_was_lost(
     ends: tuple[Connection, socket.socket],
 ) -> None:

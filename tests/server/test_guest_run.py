@@ -1,20 +1,24 @@
-"""How the keeper of programs tells one end of a program from another."""
+"""How keepers tell one end from another, and what is stopped early from what is not."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
+import anyio
 import pytest
 
 if sys.platform != "linux":
     pytest.skip("only Linux has what the keeper stands on", allow_module_level=True)
 
+from proofbox.server.sandbox import SandboxRequest, Stream
 from proofbox.server.sandbox.guest import wire
 from proofbox.server.sandbox.guest.children import Child
 from proofbox.server.sandbox.guest.program import Place, Program
 from proofbox.server.sandbox.guest.run import Run
+from proofbox.server.sandbox.local.backend import LocalBackend
 
 REQUEST: wire.Message = {
     "id": 1,
@@ -51,3 +55,56 @@ def test_a_program_that_dies_as_its_time_is_up_is_told_by_its_status() -> None:
 
     assert (answer["how"], answer["status"]) == ("ended", signal.SIGXCPU)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_a_program_that_is_cancelled_before_it_is_forked_is_killed_at_once() -> None:
+    """There is nothing to interrupt yet, and signals to process 0 are for the keeper's own group."""
+    host, keepers_host = socket.socketpair()
+    its_end, channel = socket.socketpair()
+    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
+        init = os.pidfd_open(process.pid)
+        program = Program(keepers_host, {"output_bytes": 1000}, Place(init, Child(0, {}, channel)))
+        asked = {**REQUEST, "op": "run", "timeout": 1000.0, "last": True}
+        host.sendall(wire.encode(asked, b"1") + wire.encode({"op": "cancel", "id": 1}))
+
+        assert program.turn({keepers_host})
+        waits_for = program.readers()
+        process.wait()
+        program.turn({init})
+        program.flush()
+        ((answer, _),) = wire.FrameReader().feed(host.recv(1 << 16))
+        program.close()
+
+    assert waits_for == [keepers_host, init]
+    assert (answer["how"], process.returncode) == ("cancelled", -signal.SIGKILL)
+
+
+async def test_a_session_outlives_what_is_cancelled_in_bash_and_among_its_files(
+    local_cache: Path,
+) -> None:
+    """What has to be killed at once, since no interrupt would end it, ends alone."""
+    backend = LocalBackend(cache_dir=local_cache)
+    sandbox = await backend.create(SandboxRequest(owner="cancels"))
+    begun = anyio.Event()
+
+    def heard(_stream: Stream, _text: str) -> None:
+        begun.set()
+
+    async def sleep() -> None:
+        await sandbox.run_code("echo begun; sleep 7322", language="bash", on_output=heard)
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as group:
+            group.start_soon(sleep)
+            await begun.wait()
+            group.cancel_scope.cancel()
+        for turns in range(4):
+            async with anyio.create_task_group() as group:
+                group.start_soon(sandbox.write_files, {"file": bytes(2**20)})
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+        after = await sandbox.run_code("echo works", language="bash")
+        await backend.close()
+
+    assert (after.outcome, after.stdout.text) == ("completed", "works\n")

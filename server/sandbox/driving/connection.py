@@ -172,6 +172,7 @@ class Connection(asyncio.Protocol):
                 self._ready.set_result(message)
             elif message["t"] == "failed":
                 self._gone = could_not_start(message)
+                self.lost = True  # for what is yet to be asked
                 self._fail()
             elif self.call is not None and message.get("id") == self.call.number:
                 had_failed = self.call.failure is not None

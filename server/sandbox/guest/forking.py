@@ -110,7 +110,8 @@ class _Forking:
                 self._keeper.send(ANSWER.pack(UP, number, 0))
         except BaseException as failure:
             # Only what is no program yet can say this: the keeper's socket is closed before.
-            self._keeper.send(ANSWER.pack(FAILED, number, 0) + str(failure).encode())
+            reason = str(failure) or repr(failure)
+            self._keeper.send(ANSWER.pack(FAILED, number, 0) + reason.encode())
             raise
         os.dup2(ours, self._connection.fileno(), inheritable=False)
         children.keep_only(out, error, self._connection)

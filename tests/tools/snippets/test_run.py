@@ -88,6 +88,30 @@ CASES = {
     ),
     "does not end": ("timeout", python("while True:\n    pass", "<!-- proofbox: timeout=1 -->"), 0),
     "is killed": ("unsafe", python("import os\nos.kill(os.getpid(), 9)"), 0),
+    "awaits a task that it made above": (
+        "works",
+        python(
+            "import asyncio\nt = asyncio.create_task(asyncio.sleep(0, 5))\nprint(await t)\n#> 5"
+        ),
+        0,
+    ),
+    "forgets to await": ("raises", python("async def f():\n    1 / 0\n\nf()"), 4),
+    "awaits nothing, and shows so": (
+        "works",
+        "```pycon\n>>> async def g(): pass\n>>> g()\n<coroutine object g at 0x7f>\n>>> 1\n1\n```\n",
+        0,
+    ),
+    "fails in a thread": (
+        "raises",
+        python("import threading\ndef f():\n    1 / 0\nthreading.Timer(0.05, f).start()"),
+        3,
+    ),
+    "prints in a thread that outlives it": (
+        "works",
+        python("import threading\nthreading.Timer(0.05, print, 'x').start()")
+        + "\n```output\nx\n```\n",
+        0,
+    ),
     "leaves at its end, as a script does": (
         "works",
         python(

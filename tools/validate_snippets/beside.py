@@ -1,0 +1,129 @@
+"""What went wrong beside the code: in a thread, a task or a process of it, or because nobody awaited it.
+
+Python says so on standard error alone, and the code comes to its end all the same.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ...server.sandbox import Captured, Cell, CellResult, Program, ProgramResult
+from . import build, causes
+from .build import Built
+from .hints import hints
+from .judge import Judged
+from .plan import Failure
+from .snippet import Snippet
+
+_TRACEBACK = r"Traceback [^\n]*\n(?:[ \t][^\n]*\n)*"
+_FAILED = re.compile(
+    r"^(?:(?P<thread>Exception in thread )[^\n]*:|(?P<task>Task exception was never retrieved)\n[^\n]*"
+    rf"|(?P<process>Process )\S+:)\n(?P<traceback>(?:{_TRACEBACK}[^\n]*\n\n[^\n]*:\n\n)*{_TRACEBACK})"
+    r"(?P<error>[^\n]*)",
+    re.MULTILINE,
+)
+_WHO = {
+    "thread": "A thread of it raises.",
+    "task": "A task of it raises, and nobody awaits it.",
+    "process": "A process of it raises.",
+}
+_FORGOTTEN = re.compile(
+    r"^(?P<file>[^\n]*):(?P<line>\d+): RuntimeWarning: coroutine '(?P<name>[^'\n]+)' was never awaited$",
+    re.MULTILINE,
+)
+_THREADS = re.compile(r"\b(?:Thread|Timer|start_new_thread)\b")
+# As an interpreter does before it ends, though not for ever: examples start servers in threads.
+_WAIT = """
+def _wait():
+    import threading, time
+    until = time.monotonic() + 2
+    for each in threading.enumerate():
+        if each is not threading.current_thread() and not each.daemon:
+            each.join(max(0.0, until - time.monotonic()))
+_wait()
+"""
+_SHOWN_FAILED = ("Exception in thread", "Task exception was never retrieved")
+_SHOWN_FORGOTTEN = ("never awaited", "<coroutine object")
+
+
+def waited_for(snippet: Snippet, program: Program) -> Program:
+    """Return the program with one cell more if it starts threads: what they do after the last line belongs to it."""
+    if not _THREADS.search(snippet.source):
+        return program
+    return replace(program, cells=(*program.cells, Cell(_WAIT, "<threads>")))
+
+
+def folded(built: Built, result: ProgramResult) -> ProgramResult:
+    """Return the result without that cell, of which the output is the last one's."""
+    count = len(built.program.cells)
+    if not count or len(result.cells) <= count:
+        return result
+    *cells, last, end = result.cells
+    ended = end.outcome not in {"completed", "timed_out"}
+    last = replace(
+        end if ended else last,
+        stdout=_both(last.stdout, end.stdout),
+        stderr=_both(last.stderr, end.stderr),
+        value=last.value,
+    )
+    outcome = end.outcome if ended else "completed"
+    return replace(
+        result, cells=(*cells, last), outcome=outcome, reason=end.reason if ended else ""
+    )
+
+
+def _both(first: Captured, second: Captured) -> Captured:
+    return first if first.omitted or second.omitted else Captured(first.text + second.text)
+
+
+def failure(snippet: Snippet, own: Sequence[CellResult]) -> Judged | None:
+    """Return what failed in code that came to its end, None where nothing did or it is what the page shows."""
+    said = "".join(cell.stderr.text for cell in own)
+    if not said:
+        return None
+    shown = "".join(expected.text for expected in snippet.expected)
+    shown += "".join(example.want.text for example in snippet.examples if example.want)
+    found: Judged | None = None
+    if not any(phrase in shown for phrase in _SHOWN_FAILED):
+        found = next(_failed(snippet, said), None)
+    if found is None and not any(phrase in shown for phrase in _SHOWN_FORGOTTEN):
+        found = next(_forgotten(snippet, said, own[-1].value or ""), None)
+    return found
+
+
+def _failed(snippet: Snippet, said: str) -> Iterator[Judged]:
+    file, _ = build.place(snippet)
+    for match in _FAILED.finditer(said):
+        lines = re.findall(rf'File "{re.escape(file)}", line (\d+)', match["traceback"])
+        if not lines:
+            continue  # what a library does behind its back is not the example's
+        name, _, value = match["error"].partition(": ")
+        line = build.document_line(snippet, int(lines[-1]))
+        cause = causes.of_exception(name, value, match["traceback"], hints(snippet.source))
+        who = next(_WHO[each] for each in _WHO if match[each])
+        kind, reason = cause or ("raises", who)
+        yield Judged(kind, reason, match["error"], line, failure=Failure(name, value))
+
+
+def _forgotten(snippet: Snippet, said: str, value: str) -> Iterator[Judged]:
+    file, _ = build.place(snippet)
+    for match in _FORGOTTEN.finditer(said):
+        name = match["name"].rpartition(".")[2]
+        calls = _calls(snippet, name)
+        is_own = re.search(rf"\basync def {name}\b", snippet.source) or "<coroutine" in value
+        if match["file"] == file:
+            line = build.document_line(snippet, int(match["line"]))
+        elif is_own and calls:
+            line = calls[-1]
+        else:
+            continue  # a library's
+        reason = f"It calls {name}() and awaits it nowhere, so that did not run."
+        error = f"RuntimeWarning: coroutine '{match['name']}' was never awaited"
+        yield Judged("raises", reason, error, line, failure=Failure("RuntimeWarning"))
+
+
+def _calls(snippet: Snippet, name: str) -> list[int]:
+    """The document's lines that may call a function of this name."""
+    call = re.compile(rf"(?<!def )\b{re.escape(name)}\(")
+    rows = enumerate(snippet.code.split("\n"), 1)
+    return [snippet.position(number).line for number, row in rows if call.search(row)]

@@ -402,6 +402,29 @@ async def test_tests_of_the_pull_request_cannot_change_what_the_old_ones_come_to
     assert "head without tests of the pull request" in evidence.commands
 
 
+async def test_what_python_runs_as_it_starts_is_that_of_base(check: Compare) -> None:
+    """A sitecustomize.py that mends broken code for tests alone hides nothing."""
+    wrong = SHOP.replace("price - price", "price + price")
+    mended = "import shop\n\nshop.discount = lambda price, percent: price - price * percent / 100\n"
+
+    evidence = await check(LAYOUT, {"src/shop.py": wrong, "src/sitecustomize.py": mended})
+
+    assert kinds(evidence)["test_shop.py::test_discount"] == "pass_to_fail"
+    assert ("hides_failures", "src/sitecustomize.py") in suspects(evidence)
+
+
+async def test_a_new_module_in_the_place_of_one_of_python_is_not_believed(check: Compare) -> None:
+    """Tests would check with it."""
+    wrong = SHOP.replace("price - price", "price + price")
+    test = "import statistics\nimport shop\n\n\ndef test_mean():\n    assert statistics.mean([shop.discount(200, 10)]) == 180\n"
+    head = {"src/shop.py": wrong, "src/statistics.py": "def mean(values):\n    return 180\n"}
+
+    evidence = await check({**LAYOUT, "tests/test_shop.py": test}, head, reruns=0)
+
+    [problem] = evidence.problems
+    assert "import statistics from src/statistics.py" in problem
+
+
 async def test_a_configuration_that_leaves_tests_out_is_not_used(check: Compare) -> None:
     """And changes of what runs the tests elsewhere are told."""
     head = {

@@ -71,10 +71,17 @@ class Ground:
             env={"PYTHONPATH": search_path(project), **self.request.env},
             seconds=self.request.seconds,
             test_seconds=self.request.test_seconds,
-            guests={"origin": {"names": self.watched(project)}, **behaviour.GUESTS},
+            guests={"origin": {"names": self._traced(project)}, **behaviour.GUESTS},
             modules=behaviour.modules(),
             compiled=self.compiled,
         )
+
+    def _traced(self, project: Project) -> list[str]:
+        """Also modules that are new at head: what goes by their names at base may be another's."""
+        there = {module.name for module in self.base.sources}
+        new = (module.name for module in self.head.sources if module.name not in there)
+        fresh = [name for name in new if "." not in name][:_MOST_WATCHED]
+        return list(dict.fromkeys((*self.watched(project), *fresh)))
 
     def watched(self, project: Project) -> list[str]:
         """Modules that must come from the tree: those that are changed, and the packages at the top."""

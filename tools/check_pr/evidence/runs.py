@@ -203,7 +203,7 @@ def _take(told: Told, run: TestRun, project: Project) -> Project | None:
     told.left_out |= run.left_out
     told.deselected |= set(run.deselected)
     told.results |= run.tests
-    if elsewhere := _strangers(run):
+    if elsewhere := _strangers(run, project):
         told.problems += elsewhere
         told.whole = False
         told.lose(list(told.results), elsewhere[0])
@@ -256,12 +256,13 @@ def _memory(run: TestRun) -> str:
     return " It may have used more memory than there is." if run.status == _KILLED else ""
 
 
-def _strangers(run: TestRun) -> list[str]:
+def _strangers(run: TestRun, project: Project) -> list[str]:
     """Modules under test that did not come from the tree under test, a sentence each."""
+    own = {module.name for module in project.sources}
     return [
         f"{record['name']} was imported from {place}, not from the tree under test, so its tests say "
         "nothing about the change."
         for record in run.guests.get("origin", ())
         for place in record["files"][:1]
-        if not place.startswith(f"{ROOT}/")
+        if record["name"] in own and not place.startswith(f"{ROOT}/")
     ]

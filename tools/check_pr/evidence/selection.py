@@ -10,7 +10,7 @@ from ..request import PrRequest
 from .imports import Importers, Parsed, mentions
 from .pieces import Sheets
 from .same import same_tests
-from .trees import View, configuration_differs
+from .trees import View, changed_conftests, configuration_differs
 
 _FEW_FILES = 12
 _MOST_OF_THEM = 0.8
@@ -112,6 +112,9 @@ def _all(pull: Pull, base: View, head: View, request: PrRequest) -> str:
     for change in pull.changes:
         if _FOR_ALL.search(change.path) or _FOR_ALL.search(change.old_path):
             return f"as {change.path} decides what is installed"
+    for change in changed_conftests(pull):
+        if not change.path.endswith("conftest.py"):
+            return f"as Python runs {change.path} as it starts"
     return ""
 
 

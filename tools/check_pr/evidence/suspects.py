@@ -63,7 +63,8 @@ def of_harness(ground: Ground, with_own: Iterable[str]) -> Iterator[Suspect]:
     count = f"{len(needing)} test" if len(needing) == 1 else f"{len(needing)} tests"
     except_for = f", except for {count} that cannot do without head's" if needing else ""
     for change in changed_conftests(ground.pull):
-        judged = f"with base's conftest.py{except_for}"
+        name = change.path.rpartition("/")[2]
+        judged = f"with base's {name}{except_for}"
         if not change.old_path:
             judged = f"without it, as base has none{except_for}"
         yield _file("conftest", change, judged)

@@ -26,6 +26,8 @@ _DOCTESTS = "--doctest-modules"
 _TEXTS = "--doctest-glob="
 _SRC_IS_A_PACKAGE = re.compile(r"^\s*(from|import)\s+src\b", re.MULTILINE)
 _COPY = "base-of-the-pull-request-"
+# Python runs these as it starts, wherever it finds one on its path.
+_AT_START = {"sitecustomize.py", "usercustomize.py"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,15 @@ def trees_of(pull: Pull, base: View, head: View) -> Trees:
     )
     if not conftests and not differs:
         return trees
-    own = {path: content for path, content in moved_in.items() if not _is_conftest(path)}
-    own |= {path: content for path, content in head.files.items() if _is_conftest(path)}
+    mine = {change.path for change in conftests}
+    own = {
+        path: content
+        for path, content in moved_in.items()
+        if not _is_conftest(path) and path not in mine
+    }
+    own |= {
+        path: content for path, content in head.files.items() if _is_conftest(path) or path in mine
+    }
     return replace(
         trees,
         own_head=_project(head.files, head, head, head.tests),
@@ -193,12 +202,23 @@ def as_it_is(view: View) -> Project:
 
 
 def changed_conftests(pull: Pull) -> tuple[Change, ...]:
-    """Those that the pull request adds, changes, moves or deletes."""
+    """Those that the pull request adds, changes, moves or deletes; and what else runs before tests, asked by nobody."""
     return tuple(
         change
         for change in pull.changes
-        if _is_conftest(change.path) or _is_conftest(change.old_path)
+        if any(
+            _is_conftest(path) or _runs_at_start(pull, path)
+            for path in (change.path, change.old_path)
+        )
     )
+
+
+def _runs_at_start(pull: Pull, path: str) -> bool:
+    """Whether Python may run a file as it starts: one that is no part of a package, on one side at least."""
+    folder, _, name = path.rpartition("/")
+    init = f"{folder}/__init__.py"
+    is_part = folder and init in pull.base.files and init in pull.head.files
+    return name in _AT_START and not is_part
 
 
 def configuration_differs(base: View, head: View) -> bool:
@@ -228,12 +248,13 @@ def _with_tests_of_head(pull: Pull, base: View, head: View) -> dict[str, bytes]:
 
 def _with_tests_of_base(pull: Pull, base: View, head: View) -> dict[str, bytes]:
     """Head's code with base's tests and what they need, conftest files too."""
-    files = dict(head.files)
+    files, first = dict(head.files), changed_conftests(pull)
     for change in pull.changes:
-        if change.kind != "deleted" and head.is_test_side(change.path):
+        if change.kind != "deleted" and (change in first or head.is_test_side(change.path)):
             files.pop(change.path, None)
     for change in pull.changes:
-        if change.old_path in base.files and base.is_test_side(change.old_path):
+        mine = change in first or base.is_test_side(change.old_path)
+        if change.old_path in base.files and mine:
             files[change.old_path] = base.files[change.old_path]
     return files
 
@@ -259,7 +280,7 @@ def _project(files: Files, code: View, how: View, tests: Iterable[str]) -> Proje
         files[config] = how.files[how.manifest.config]
     return Project(
         files=files,
-        sources=code.sources,
+        sources=tuple(module for module in code.sources if module.path in files),
         tests=tuple(path for path in tests if path in files),
         roots=tuple(dict.fromkeys((*code.roots, *how.roots))),
         arguments=(*how.manifest.arguments, *how.manifest.choosing),

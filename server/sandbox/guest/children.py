@@ -119,10 +119,12 @@ def fork(
     *,
     connected: bool,
     address_space: bool = True,
+    interruptible: bool = True,
 ) -> Child:
     """Fork; the child runs `main(connection)` as user code and never returns from it.
 
-    `connection` is its end of the socket, None where `connected` is false.
+    `connection` is its end of the socket, None where `connected` is false. Without `interruptible`, SIGINT does
+    nothing until `main` says otherwise.
     """
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
@@ -135,7 +137,7 @@ def fork(
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             keep_only(out_write, err_write, theirs)
             namespaces.StepDown(keeper.limits, keeper.filter, address_space=address_space).take()
-            namespaces.forget_signals()
+            namespaces.forget_signals(interruptible=interruptible)
             main(theirs)
     os.close(out_write)
     os.close(err_write)

@@ -69,7 +69,9 @@ class Python:
     @classmethod
     def start(cls, keeper: Keeper) -> Python:
         """One in a new process. Raises NoProcess."""
-        return cls(children.fork(partial(cls._main, keeper), keeper, connected=True))
+        # It gets ready to run code before there is any that could be interrupted.
+        main = partial(cls._main, keeper)
+        return cls(children.fork(main, keeper, connected=True, interruptible=False))
 
     @staticmethod
     def _main(keeper: Keeper, connection: socket.socket) -> None:

@@ -250,10 +250,11 @@ class StepDown:
         linux.take(self._steps)
 
 
-def forget_signals() -> None:
-    """Have signals do what they do in a new process."""
+def forget_signals(*, interruptible: bool = True) -> None:
+    """Have signals do what they do in a new process; without `interruptible`, SIGINT goes on doing what it did."""
     for number in _CHANGED_SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+        if interruptible or number != signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
 
 

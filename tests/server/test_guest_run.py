@@ -13,7 +13,8 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("only Linux has what the keeper stands on", allow_module_level=True)
 
-from proofbox.server.sandbox import SandboxRequest, Stream
+from proofbox.server.sandbox import Cell, Limits, SandboxRequest, Stream
+from proofbox.server.sandbox import Program as Asked
 from proofbox.server.sandbox.guest import wire
 from proofbox.server.sandbox.guest.children import Child
 from proofbox.server.sandbox.guest.program import Place, Program
@@ -108,3 +109,19 @@ async def test_a_session_outlives_what_is_cancelled_in_bash_and_among_its_files(
         await backend.close()
 
     assert (after.outcome, after.stdout.text) == ("completed", "works\n")
+
+
+async def test_code_that_uses_up_its_processor_time_is_told_so(local_cache: Path) -> None:
+    """Not that it was killed for whatever reason, like a lack of memory."""
+    backend = LocalBackend(cache_dir=local_cache)
+    sandbox = await backend.create(
+        SandboxRequest(owner="busy", limits=Limits(cpu_seconds=1), programs_only=True)
+    )
+    with anyio.fail_after(60):
+        result = await sandbox.run_program(Asked("busy", (Cell("while True: pass"),), timeout=50))
+        await backend.close()
+
+    assert (result.outcome, result.reason) == (
+        "killed",
+        "The code used up its CPU time and was killed.",
+    )

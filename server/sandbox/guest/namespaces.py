@@ -229,7 +229,8 @@ class StepDown:
             *([_limit(resource.RLIMIT_AS, 2 * memory)] if address_space else []),
             _limit(resource.RLIMIT_FSIZE, limits["file_bytes"]),
             _limit(resource.RLIMIT_NOFILE, limits["open_files"]),
-            _limit(resource.RLIMIT_CPU, limits["cpu_seconds"]),
+            # At the second limit it is SIGKILL, which does not say why.
+            _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], 1),
             _limit(resource.RLIMIT_CORE, 0),
             _limit(linux.RLIMIT_SIGPENDING, _MOST_SIGNALS_PENDING),
             _limit(resource.RLIMIT_MEMLOCK, _MOST_BYTES_LOCKED),
@@ -258,11 +259,12 @@ def forget_signals(*, interruptible: bool = True) -> None:
     signal.set_wakeup_fd(-1)
 
 
-def _limit(kind: int, value: int) -> tuple[int, tuple[int, int]]:
+def _limit(kind: int, value: int, beyond: int = 0) -> tuple[int, tuple[int, int]]:
+    """The first limit, and a second one that is `beyond` it."""
     hard = resource.getrlimit(kind)[1]
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    return kind, (value, value)
+    if hard == resource.RLIM_INFINITY:
+        hard = value + beyond
+    return kind, (min(value, hard), min(value + beyond, hard))
 
 
 def _write(path: str, content: bytes, flags: int = os.O_WRONLY) -> None:

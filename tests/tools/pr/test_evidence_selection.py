@@ -139,6 +139,24 @@ def test_tests_are_looked_for_where_the_project_wants_them() -> None:
     assert found.trees.head.arguments == ("--doctest-glob=*.rst", "-m", "not slow")
 
 
+def test_files_that_only_unittest_finds_are_tests_where_pytest_is_not_configured() -> None:
+    """Neither what has no tests of its own, nor what Django runs."""
+    case = "class T(unittest.TestCase):\n    def test_far(self):\n        pass\n"
+    files = {
+        "pkg/far.py": "x = 1\n",
+        "tests.py": f"import unittest\nfrom pkg import far\n{case}",
+        "testing.py": "import unittest\nclass Base(unittest.TestCase):\n    pass\n",
+        "testsuite.py": f"import unittest\nfrom django import test\n{case}",
+    }
+
+    found = ground(files, {"pkg/far.py": "x = 2\n"})
+    configured = ground({**files, "pytest.ini": "[pytest]\n"}, {"pkg/far.py": "x = 2\n"})
+
+    assert found.head.tests == ("tests.py",)
+    assert found.head.is_test_side("tests.py")
+    assert configured.head.tests == ()
+
+
 def test_tests_that_were_asked_for_are_the_only_ones() -> None:
     """Files and folders."""
     assert chosen({"pkg/core.py": ""}, only=("tests/sub", "tests/test_core.py")) == {

@@ -25,6 +25,11 @@ _NEVER_SEARCHED = {"build", "dist", "node_modules", "venv", "CVS", "_darcs", "{a
 _DOCTESTS = "--doctest-modules"
 _TEXTS = "--doctest-glob="
 _SRC_IS_A_PACKAGE = re.compile(r"^\s*(from|import)\s+src\b", re.MULTILINE)
+_OF_UNITTEST = (
+    re.compile(rb"^\s*(import|from) unittest\b", re.MULTILINE),
+    re.compile(rb"^\s*class \w+\(.*TestCase\b", re.MULTILINE),
+    re.compile(rb"^\s+(async )?def test", re.MULTILINE),
+)
 _COPY = "base-of-the-pull-request-"
 # Python runs these as it starts, wherever it finds one on its path.
 _AT_START = {"sitecustomize.py", "usercustomize.py"}
@@ -73,7 +78,11 @@ def view_of(side: Side) -> View:
     )
     texts = {path: text(files[path]) for path in files if path.endswith(".py")}
     examples = frozenset(
-        path for path in tests if path.endswith(".py") and not is_test_file(path, manifest.patterns)
+        path
+        for path in tests
+        if path.endswith(".py")
+        and not is_test_file(path, manifest.patterns)
+        and not _is_of_unittest(path, files, manifest)
     )
     modules = layout.source_files(texts, set(tests) - examples)
     accept = any(_SRC_IS_A_PACKAGE.search(texts[path]) for path in modules)
@@ -98,7 +107,19 @@ def _is_test(path: str, files: Files, manifest: Manifest) -> bool:
         return False
     if path.endswith(".py") and is_test_file(path, manifest.patterns):
         return True
+    if _is_of_unittest(path, files, manifest):
+        return True
     return _has_examples(path, manifest) and b">>> " in files[path]
+
+
+def _is_of_unittest(path: str, files: Files, manifest: Manifest) -> bool:
+    """Whether `python -m unittest` would find tests in a file that pytest finds only where it is named. A project
+    that configures pytest means what that finds; Django's tests want Django's own runner.
+    """
+    if manifest.config or not fnmatch(path.rpartition("/")[2], "test*.py"):
+        return False
+    content = files[path]
+    return b"django" not in content and all(one.search(content) for one in _OF_UNITTEST)
 
 
 def _has_examples(path: str, manifest: Manifest) -> bool:

@@ -12,6 +12,8 @@ import re
 import shlex
 from difflib import get_close_matches
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from .snippet import Mark
 
 _SKIPS = frozenset({"skip", "skip-start", "skip-end", "skip-file"})
@@ -54,6 +56,10 @@ def parse(rest: str, line: int) -> tuple[Mark, ...]:
 def _known(word: str, known: frozenset[str]) -> str:
     if word in known:
         return word
+    if word in KEYS:
+        raise BadDirective(f"In a proofbox directive {word} needs a value: {word}=VALUE.")
+    if word in WORDS:
+        raise BadDirective(f"In a proofbox directive {word} takes no value.")
     near = get_close_matches(word, sorted(WORDS | KEYS), n=1)
     hint = f" Did you mean {near[0]}?" if near else f" It knows {', '.join(sorted(WORDS | KEYS))}."
     raise BadDirective(f"The proofbox directive does not know {word!r} here.{hint}")
@@ -64,7 +70,18 @@ def _value(key: str, value: str, line: int) -> Mark:
         raise BadDirective(f"output={value} is unknown: use output=ignore or output=unordered.")
     if key in {"timeout", "exit"} and not re.fullmatch(r"\d+(?:\.\d+)?", value):
         raise BadDirective(f"{key}={value} is not a number.")
+    if not value:
+        raise BadDirective(f"In a proofbox directive {key} needs a value: {key}=VALUE.")
+    if key == "python":
+        return Mark(key, _version(value), line)
     return Mark(key, value, line)
+
+
+def _version(value: str) -> str:
+    try:
+        return str(SpecifierSet(f">={value}" if value[:1].isdecimal() else value))
+    except InvalidSpecifier:
+        raise BadDirective(f'python={value} is no range of versions like ">=3.12".') from None
 
 
 def _with_reason(marks: list[Mark]) -> tuple[Mark, ...]:

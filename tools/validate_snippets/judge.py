@@ -73,15 +73,18 @@ def _judge(
         return _of_setup(snippet, built, result)
     if snippet.marks.flags:
         rules = replace(rules, flags={**(rules.flags or {}), **snippet.marks.flags})
-    if snippet.marks.raises:
-        return _of_raises_mark(snippet, own[-1])
+    if snippet.marks.raises or snippet.marks.exit_code:
+        raised = [cell for cell in own if cell.outcome == "raised"]
+        judged = _of_mark(snippet, (raised or own)[-1])
+        wrong = _of_shown_before(snippet, own, rules, token) if judged.passed else None
+        return wrong or judged
     if _left_at_its_end(snippet, own[-1]) and len(result.cells) == wanted:
         judged = _of_output(snippet, own[0], rules, token)
         return replace(judged, reason=judged.reason or "It leaves with exit code 0, at its end.")
     if result.outcome != "completed" or len(result.cells) != wanted:
         shown = _shown_exception(snippet, own[-1])
         if shown is not None and snippet.kind != "doctest":
-            return shown
+            return (shown.passed and _of_shown_before(snippet, own, rules, token)) or shown
         return _of_end(snippet, own[-1])
     if snippet.kind == "doctest":
         return _of_examples(snippet, own, rules)
@@ -125,6 +128,55 @@ def _line(snippet: Snippet, cell: CellResult) -> int | None:
     if cell.error is None or cell.error.line is None:
         return None
     return build.document_line(snippet, cell.error.line)
+
+
+def _of_mark(snippet: Snippet, cell: CellResult) -> Judged:
+    """Judge code of which its author says how it ends."""
+    if snippet.marks.raises:
+        return _of_raises_mark(snippet, cell)
+    wanted = snippet.marks.exit_code
+    if cell.outcome == "completed":
+        reason = f"It exits with 0, and its author says {wanted}."
+        return Judged("output_mismatch", reason, oracle=True)
+    if _exit_code(cell) != wanted or _cause(snippet, cell) is not None:
+        return _of_end(snippet, cell)
+    reason = f"It exits with {wanted}, as its author says."
+    return Judged("expected_error", reason, _said(cell), oracle=True)
+
+
+def _exit_code(cell: CellResult) -> int | None:
+    """What an interpreter would exit with, None where that is not known."""
+    error = cell.error
+    if cell.outcome not in {"raised", "exited"} or error is None:
+        return None
+    if error.name != "SystemExit":
+        return 1
+    if error.value in {"", "None", "False"}:
+        return 0
+    return int(error.value) if error.value.isdecimal() else 1
+
+
+def _of_shown_before(
+    snippet: Snippet, own: Sequence[CellResult], rules: Rules, token: str
+) -> Judged | None:
+    """Return what is wrong of the outputs that code shows which ends with an exception, None if nothing is."""
+    if snippet.kind == "doctest":
+        want = build.examples(snippet)[len(own) - 1].want
+        told = own if own[-1].outcome == "completed" or (want and want.exception) else own[:-1]
+        judged = _of_examples(snippet, told, rules)
+        return None if judged.passed else judged
+    shown = _shown_exception(snippet, own[-1])
+    if shown is not None and not shown.passed:
+        return shown
+    message = own[-1].error.value.partition("\n")[0] if own[-1].error else ""
+    others = [
+        one
+        for one in snippet.expected
+        # What stands behind the code may be the exception itself, in whatever form.
+        if one.after_line or not (one.exception or (message and message in one.text))
+    ]
+    judged = _of_output(replace(snippet, expected=tuple(others)), own[-1], rules, token)
+    return None if judged.passed else judged
 
 
 def _of_raises_mark(snippet: Snippet, cell: CellResult) -> Judged:
@@ -230,10 +282,10 @@ def _shown_exception(snippet: Snippet, cell: CellResult) -> Judged | None:
 
 
 def _of_examples(snippet: Snippet, own: Sequence[CellResult], rules: Rules) -> Judged:
-    """Judge `>>>` examples that all ran."""
+    """Judge the `>>>` examples that ran."""
     oracle = expects_error = False
     bad: list[tuple[Example, CellResult, Comparison]] = []
-    for example, cell in zip(build.examples(snippet), own, strict=True):
+    for example, cell in zip(build.examples(snippet)[: len(own)], own, strict=True):
         found = _of_example(snippet, example, cell, rules)
         oracle = oracle or (found is not None and found.checked)
         expects_error = expects_error or cell.outcome == "raised"

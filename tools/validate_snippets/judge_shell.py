@@ -21,16 +21,13 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
     ran = shell.read(result.cells[-1], token)
     text, places = shell.script(snippet)
     line = snippet.position(places.get(ran.line, 1)).line if ran.line else None
-    wanted_code = snippet.marks.exit_code
-    if wanted_code is not None and result.exit_code == wanted_code and wanted_code != 0:
-        return Judged(
-            "expected_error", f"It exits with {wanted_code}, as its author says.", oracle=True
-        )
     if result.outcome == "timed_out":
         return Judged("timeout", result.reason, line=line)
     if result.exit_code is None or result.outcome in {"killed", "out_of_memory", "output_limit"}:
         return Judged("unsafe", result.reason, line=line)
     left = result.exit_code == 0 and _left_at_its_end(ran, text)
+    if snippet.marks.exit_code or snippet.marks.raises:
+        return _of_mark(snippet, result, ran, rules)
     if result.exit_code != 0 or not (ran.whole or left):
         return _of_failure(result, ran, text, line)
     for first, said in ran.errors.items():
@@ -41,12 +38,42 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
     return _of_outputs(snippet, ran, rules)
 
 
+def _of_mark(snippet: Snippet, result: ProgramResult, ran: shell.Ran, rules: Rules) -> Judged:
+    """Judge commands of which their author says that the last one fails."""
+    text, places = shell.script(snippet)
+    wanted = snippet.marks.exit_code
+    line = snippet.position(places.get(ran.line, 1)).line if ran.line else None
+    if result.exit_code == 0:
+        says = f"that it exits with {wanted}" if wanted else "that it fails"
+        reason = f"It exits with 0, and its author says {says}."
+        return Judged("output_mismatch", reason, line=line, oracle=True)
+    error = _text.last_line(ran.errors.get(ran.line, ""))
+    failed = _of_failure(result, ran, text, line)
+    if wanted and result.exit_code != wanted:
+        return failed
+    if not wanted and snippet.marks.raises != "*":
+        raised = oracles.Raised(*(part.strip() for part in error.partition(":")[::2]))
+        if not oracles.raises_matches(snippet.marks.raises, raised).matches:
+            return failed
+    elif not wanted and failed.kind != "raises":
+        return failed  # any failure would do, and this one says nothing about the commands
+    if not _is_over(ran, text):
+        return Judged("raises", "It fails before its last command ran.", error, line)
+    shown = _of_outputs(snippet, ran, rules)
+    reason = f"It exits with {result.exit_code}, as its author says."
+    return Judged("expected_error", reason, error, oracle=True) if shown.passed else shown
+
+
+def _is_over(ran: shell.Ran, text: str) -> bool:
+    rest = (line.strip() for line in text.split("\n")[ran.end :])
+    return all(not line or line.startswith("#") for line in rest)
+
+
 def _left_at_its_end(ran: shell.Ran, text: str) -> bool:
     """Whether a script ends with `exit 0`, and came to it."""
     lines = text.split("\n")
-    rest = (line.strip() for line in lines[ran.end :])
     last = "\n".join(lines[max(0, ran.line - 1) : ran.end])
-    return _EXIT.fullmatch(last) is not None and all(not x or x.startswith("#") for x in rest)
+    return _EXIT.fullmatch(last) is not None and _is_over(ran, text)
 
 
 def _of_failure(result: ProgramResult, ran: shell.Ran, text: str, line: int | None) -> Judged:
@@ -75,14 +102,14 @@ def _of_outputs(snippet: Snippet, ran: shell.Ran, rules: Rules) -> Judged:
     first = 1
     for command in snippet.commands:
         if command.output is not None:
-            got = ran.outputs.get(first, "")
-            found = oracles.compare(command.output, got, rules, unordered=unordered)
+            streams = ran.outputs.get(first, ""), ran.errors.get(first, "")
+            got, found = _on_a_terminal(command.output, streams, rules, unordered=unordered)
             compared.append((command.output, got, found))
         first += max(1, command.source.rstrip("\n").count("\n") + 1)
     for shown in snippet.expected:
         if shown.after_line == 0:
-            got = "".join(ran.outputs.values())
-            found = oracles.compare(shown, got, rules, unordered=unordered)
+            streams = "".join(ran.outputs.values()), "".join(ran.errors.values())
+            got, found = _on_a_terminal(shown, streams, rules, unordered=unordered)
             compared.append((shown, got, found))
     mismatches = [one for one in compared if not one[2].matches]
     if mismatches and all(_is_typed_into(shown) for shown, _, _ in mismatches):
@@ -101,6 +128,21 @@ def _of_outputs(snippet: Snippet, ran: shell.Ran, rules: Rules) -> Judged:
                 wrong=wrong,
             )
     return Judged("works", oracle=any(found.checked for _, _, found in compared))
+
+
+def _on_a_terminal(
+    shown: Expected, streams: tuple[str, str], rules: Rules, *, unordered: bool
+) -> tuple[str, Comparison]:
+    """Compare what is shown with standard output, or with both streams, which a terminal shows alike."""
+    out, err = streams
+    found = oracles.compare(shown, out, rules, unordered=unordered)
+    if found.matches or not err.strip():
+        return out, found
+    for got in (out + err, err + out):
+        both = oracles.compare(shown, got, rules, unordered=unordered)
+        if both.matches:
+            return got, both
+    return (out, found) if out.strip() else (err, both)
 
 
 def _is_typed_into(shown: Expected) -> bool:

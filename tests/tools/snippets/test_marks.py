@@ -182,6 +182,10 @@ def test_clearing_the_namespace_starts_another_document() -> None:
         pytest.param("timeout=soon", "not a number", id="number"),
         pytest.param('raises="x', "cannot be read", id="quote"),
         pytest.param("xyzzy", "It knows", id="nothing-near"),
+        pytest.param("raises", "raises needs a value", id="no-value"),
+        pytest.param("needs=", "needs needs a value", id="empty-value"),
+        pytest.param("setup=x", "setup takes no value", id="value-of-a-word"),
+        pytest.param("python=nonsense", "no range of versions", id="version"),
     ],
 )
 def test_a_directive_that_cannot_be_followed_is_a_problem(directive: str, hint: str) -> None:
@@ -201,3 +205,8 @@ def test_ordinary_comments_mean_nothing(comment: str) -> None:
 
     assert found.problems == ()
     assert found.snippets[0].marks == Marks()
+
+
+def test_a_version_by_itself_is_the_lowest_one() -> None:
+    """As in the marks of other tools."""
+    assert marks(f"<!-- proofbox: python=3.12 -->\n{CODE}").python == ">=3.12"

@@ -81,6 +81,26 @@ CASES = {
         python("int('1')", "<!-- proofbox: raises=ValueError -->"),
         0,
     ),
+    "raises as it should, behind a wrong output": (
+        "output_mismatch",
+        python("print(1)\n#> 2\nint('x')", "<!-- proofbox: raises=ValueError -->"),
+        2,
+    ),
+    "raises as it should, behind a wrong example": (
+        "output_mismatch",
+        python(">>> 1\n2\n>>> int('x')", "<!-- proofbox: raises=ValueError -->"),
+        1,
+    ),
+    "exits as it should": (
+        "expected_error",
+        python("import sys\nsys.exit(3)", "<!-- proofbox: exit=3 -->"),
+        0,
+    ),
+    "does not exit as it should": (
+        "output_mismatch",
+        python("x = 1", "<!-- proofbox: exit=3 -->"),
+        0,
+    ),
     "leaves where it should raise": (
         "raises",
         python("import os\nos._exit(0)", "<!-- proofbox: raises=* -->"),
@@ -180,6 +200,22 @@ CASES = {
     "runs in a shell": ("works", "```bash\nfor i in 1 2; do\n  echo $i\ndone\n```\n", 0),
     "shows a session": ("works", "```console\n$ echo hello\nhello\n```\n", 0),
     "shows a wrong session": ("output_mismatch", "```console\n$ echo a\nb\n```\n", 2),
+    "shows a session's errors": ("works", "```console\n$ echo a; echo b >&2\na\nb\n```\n", 0),
+    "should fail in a shell": (
+        "output_mismatch",
+        "<!-- proofbox: exit=3 -->\n```bash\ntrue\n```\n",
+        1,
+    ),
+    "fails in a shell as it should, too early": (
+        "raises",
+        "<!-- proofbox: exit=1 -->\n```bash\nfalse\necho a\n```\n",
+        1,
+    ),
+    "fails in a shell as it should": (
+        "expected_error",
+        "<!-- proofbox: raises=* -->\n```bash\necho a\nfalse\n```\n",
+        0,
+    ),
     "fails in a shell unseen": ("raises", "```bash\nfalse && true\necho done\n```\n", 1),
     "fails in a pipe": ("raises", "```bash\nfalse | cat\necho done\n```\n", 1),
     "fails before it would install": ("raises", "```bash\nfalse\npip install x\n```\n", 1),

@@ -35,6 +35,7 @@ Suspicion = Literal[
     "continuous_integration",
     "lock_file",
     "test_command",
+    "test_support",
     "hides_failures",
     "exits_early",
 ]

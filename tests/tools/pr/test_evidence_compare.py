@@ -527,6 +527,16 @@ async def test_a_new_fixture_may_stand_on_new_code(check: Compare) -> None:
     assert not evidence.of("unknown")
 
 
+async def test_a_project_that_is_deleted_as_a_whole_has_not_regressed(check: Compare) -> None:
+    """As one of several in a repository; where its code stays, tests that are gone are told as a regression."""
+    whole = await check(LAYOUT, dict.fromkeys(LAYOUT), reruns=0)
+    tests = await check(LAYOUT, {"tests/test_shop.py": None}, reruns=0)
+
+    assert whole.counts == tests.counts == {"removed": 2}
+    assert whole.regressions == ()
+    assert tests.regressions != ()
+
+
 async def test_documents_alone_and_nothing_at_all_run_the_tests(check: Compare) -> None:
     """A pass means that something ran."""
     documents = await check(LAYOUT, {"README.md": "# Shop\n"})

@@ -6,6 +6,7 @@ import pytest
 from pr_pulls import Files, ground, pull_of
 
 from proofbox.tools.check_pr.evidence.strength import strengths
+from proofbox.tools.check_pr.evidence.support import of_support
 from proofbox.tools.check_pr.evidence.suspects import of_files
 
 SMALL = {f"tests/test_other_{number}.py": "import pkg.far\n" for number in range(20)}
@@ -252,6 +253,64 @@ def test_what_runs_the_tests_elsewhere_is_told() -> None:
         ("test_command", "noxfile.py", 2),
         ("lock_file", "poetry.lock", 0),
     ]
+
+
+CHECK = "def check_same(a, b):\n    assert a == b\n"
+PLUGIN = "[project.entry-points.pytest11]\nmine = 'pkg.plug'\n"
+PLAIN = {
+    "pkg/__init__.py": "",
+    "pkg/core.py": "def f():\n    return 1\n",
+    "pkg/checks.py": CHECK,
+    "pkg/plug.py": "x = 1\n",
+    "want.json": "1",
+    "used.json": "1",
+    "pkg/use.py": "NAME = 'used.json'\n",
+    "pyproject.toml": PLUGIN,
+    "tests/test_core.py": "from pkg.checks import check_same\nA, B = 'want.json', 'used.json'\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (
+            {"pkg/checks.py": CHECK.replace("a == b", "a")},
+            ("pkg/checks.py", 1, "check_same: It no"),
+        ),
+        (
+            {"pkg/checks.py": CHECK.replace("assert a == b", "pass")},
+            ("pkg/checks.py", 1, "0 checks"),
+        ),
+        ({"pkg/plug.py": "x = 2\n"}, ("pkg/plug.py", 1, "a plugin of pytest")),
+        (
+            {"pkg/core.py": "import os\nx = 'PYTEST_VERSION' in os.environ\n"},
+            ("pkg/core.py", 2, "asks"),
+        ),
+        ({"want.json": "2"}, ("want.json", 1, "tests alone read it")),
+    ],
+)
+def test_what_tests_are_judged_by_outside_of_their_folder_is_told(
+    head: Files, told: tuple[str, int, str]
+) -> None:
+    """Helpers that check less, plugins, code that knows of tests, data that tests compare with."""
+    path, line, words = told
+
+    [found] = of_support(ground(PLAIN, head))
+
+    assert (found.what, found.path, found.line) == ("test_support", path, line)
+    assert words in found.detail
+
+
+def test_changes_that_take_nothing_from_tests_are_not_told() -> None:
+    """Code, data that code reads, and helpers that check as much as before."""
+    head = {
+        "pkg/core.py": "def f():\n    assert True\n    return 2\n",
+        "pkg/checks.py": f"# Better.\n{CHECK}",
+        "used.json": "2",
+        "README.md": "x",
+    }
+
+    assert list(of_support(ground(PLAIN, head))) == []
 
 
 @pytest.mark.parametrize(

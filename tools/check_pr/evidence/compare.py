@@ -31,6 +31,7 @@ from .harness import with_own_harness
 from .importing import broken_imports
 from .reruns import Again, Wanted, Where, run_again
 from .runs import Told, carry_out, in_turn
+from .support import of_support
 from .suspects import of_files, of_harness, of_tests
 from .table import Ran, Table, ordered
 
@@ -201,7 +202,8 @@ class _Comparison:
 
     def _nothing_left(self) -> Iterator[str]:
         base, head = self._ran.base, self._ran.head
-        if base.items and not head.items and head.whole:
+        has_code = any(path.endswith(".py") for path in self._ground.head.files)
+        if base.items and not head.items and head.whole and has_code:
             yield f"Nothing is collected at head any more; at base {len(base.items)} tests are."
 
     async def _imports(self) -> list[str]:
@@ -282,6 +284,7 @@ class _Comparison:
             *self._suspects,
             *of_harness(self._ground, self._ran.own),
             *of_files(self._ground.pull),
+            *of_support(self._ground),
             *of_tests(self._ground, tests),
         ]
         yield from dict.fromkeys(found)

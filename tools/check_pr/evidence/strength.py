@@ -20,13 +20,14 @@ _CHECKS = ("assert", "raises", "warns", "fail", "deprecated_call")
 @dataclass(frozen=True, slots=True)
 class Strength:
     """Checks of a test; `exact` are those that leave one value only, `swallowed` the places where a
-    failure is caught; `text` is the test without its layout.
+    failure is caught; `text` is the test without its layout, `line` where it begins.
     """
 
     checks: int
     exact: int
     swallowed: int
     text: str
+    line: int = 0
 
     def weaker_than(self, other: "Strength") -> str:
         """In what it checks less than another version of it; empty if it does not."""
@@ -53,6 +54,20 @@ def strengths(path: str, text: str) -> Mapping[str, Strength]:
     return _Strengths(written_tests(tree)) if tree is not None else {}
 
 
+def functions(text: str) -> Mapping[str, Strength]:
+    """All functions of a module and methods of its classes, as `strengths` has tests."""
+    tree = parsed(text)
+    return _Strengths(dict(_functions(tree))) if tree is not None else {}
+
+
+def _functions(node: ast.Module | ast.ClassDef, scope: str = "") -> Iterator[tuple[str, _Function]]:
+    for one in node.body:
+        if isinstance(one, _Function):
+            yield f"{scope}{one.name}", one
+        elif isinstance(one, ast.ClassDef):
+            yield from _functions(one, f"{scope}{one.name}::")
+
+
 class _Strengths(Mapping[str, Strength]):
     def __init__(self, functions: Mapping[str, _Function]) -> None:
         self._functions = functions
@@ -77,6 +92,7 @@ def _strength(function: _Function) -> Strength:
         exact=sum(map(_is_exact, nodes)),
         swallowed=sum(map(_swallows, nodes)),
         text=ast.unparse(function),
+        line=function.lineno,
     )
 
 

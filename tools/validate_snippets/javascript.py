@@ -1,34 +1,41 @@
 """JavaScript blocks: run by Node where the sandbox has it, each by itself."""
 
 import re
+from collections.abc import Sequence
 
 from ...server.sandbox import Program, ProgramResult
 from .. import _text
 from . import oracles
 from .build import Built, Surroundings
-from .judge import Judged
+from .judge import Judged, Wrong
 from .oracles import Rules
 from .report import Kind
 from .snippet import Snippet
 
-# Says on stderr where the top level of a snippet did not come to its end, which Node would call a success.
+# Says on stderr that the top level of a snippet came to its end, or where it was left: Node calls both a success.
 _GUARD_FILE = "proofbox.cjs"
 _GUARD = """\
-let isFinished = false, place = ''
-Object.defineProperty(globalThis, '{token}', {{ value: () => {{ isFinished = true }} }})
-const exit = process.exit
-process.exit = (code) => {{
-  place = new Error().stack
-  return exit.call(process, code)
+const {{ writeSync }} = require('fs')
+const say = (place) => writeSync(2, '{token} ' + place + '{token}')
+Object.defineProperty(globalThis, '{token}', {{ value: () => say('end') }})
+const exit = process.reallyExit
+process.reallyExit = (...code) => {{
+  say(new Error().stack)
+  return exit.apply(process, code)
 }}
-process.on('exit', (code) => {{
-  if (!isFinished && !code) require('fs').writeSync(2, '{token} ' + place)
-}})
 """
-_MODULE = re.compile(r"^\s*(?:import\b(?!\s*\()|export\b)|^\s*(?:const .*= )?await\b", re.MULTILINE)
+# Node itself tells a module from a script where the text leaves a doubt, as before a top-level await.
+_MAY_BE_MODULE = re.compile(r"\b(?:import|export|await)\b")
+_CHOOSE = 'node --check "$1" >/dev/null 2>&1 || shift; exec node --require "./$0" "$1"'
 _NAME = "snippet"
 _LINE = re.compile(rf"{_NAME}\.[cm]js:(\d+)")
-_ERROR = re.compile(r"^(?:Uncaught )?((?:\w+\.)*\w*Error\b[^\n]*)", re.MULTILINE)
+_ERROR = re.compile(
+    r"^(?:Uncaught )?(?:((?:\w+\.)*\w*Error)\b[^\n]*|([A-Z]\w*)(?: \[\w+\])?(?:: [^\n]*)?(?=\n +at ))",
+    re.MULTILINE,
+)
+_UNSETTLED = 13  # what Node exits with where a top-level await is left waiting
+# What Node adds at its end.
+_NODE = re.compile(r"^(?:\(Use `node --trace-uncaught[^\n]*|Node\.js v\d[^\n]*)$", re.MULTILINE)
 _CAUSES: tuple[tuple[Kind, re.Pattern[str], str], ...] = (
     (
         "needs_dependency",
@@ -54,14 +61,18 @@ _CAUSES: tuple[tuple[Kind, re.Pattern[str], str], ...] = (
 
 def program(snippet: Snippet, around: Surroundings, name: str) -> Built:
     """Return the program for a JavaScript snippet: an ECMAScript module if it is written as one."""
-    file = f"{_NAME}.{'mjs' if _MODULE.search(snippet.code) else 'cjs'}"
-    code = f"{snippet.code}\n;globalThis['{around.token}']()"
+    code = f"{snippet.code}\n;globalThis['{around.token}']()".encode()
     guard = _GUARD.format(token=around.token)
+    files = {f"{_NAME}.cjs": code, _GUARD_FILE: guard.encode()}
+    command = ("node", "--require", f"./{_GUARD_FILE}", f"{_NAME}.cjs")
+    if _MAY_BE_MODULE.search(snippet.code):
+        files[f"{_NAME}.mjs"] = code
+        command = ("sh", "-c", _CHOOSE, _GUARD_FILE, f"{_NAME}.cjs", f"{_NAME}.mjs")
     return Built(
         Program(
             name,
-            command=("node", "--require", f"./{_GUARD_FILE}", file),
-            files={file: code.encode(), _GUARD_FILE: guard.encode()},
+            command=command,
+            files=files,
             env={"NO_COLOR": "1", **around.env, **snippet.marks.env},
             timeout=snippet.marks.timeout or around.timeout,
         ),
@@ -76,25 +87,56 @@ def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> 
         return Judged("timeout", result.reason)
     if result.exit_code is None or result.outcome in {"killed", "out_of_memory", "output_limit"}:
         return Judged("unsafe", result.reason)
-    said, _, left = said.partition(token)
+    ends = re.findall(rf"{token} (.*?){token}", said, re.DOTALL)
+    said = re.sub(rf"{token} .*?{token}", "", said, flags=re.DOTALL)
+    if result.exit_code == 0:
+        return _of_success(snippet, result, rules, ends)
     found = _LINE.search(said)
     line = snippet.position(int(found[1])).line if found else None
-    if left and (cut := _cut(snippet, [int(each) for each in _LINE.findall(left)])):
-        reason = "It ends itself before its end: what follows was not run."
-        return Judged("raises", reason, line=snippet.position(cut).line)
-    if result.exit_code == 0 and snippet.marks.raises:
-        return Judged("output_mismatch", "It does not raise what its author says.", oracle=True)
-    if result.exit_code == 0:
-        return _of_output(snippet, result, rules)
-    error = match[1] if (match := _ERROR.search(said)) else _text.last_line(said)
-    if match and snippet.marks.raises.partition(":")[0] in {"*", error.partition(":")[0]}:
+    if result.exit_code == snippet.marks.exit_code:
+        reason = f"It exits with {result.exit_code}, as its author says."
+        return Judged("expected_error", reason, oracle=True)
+    if result.exit_code == _UNSETTLED and not ends and not said.strip():
+        row = next((n for n, row in enumerate(snippet.code.split("\n"), 1) if "await" in row), 1)
+        reason = "What it awaits never comes, so what follows was not run."
+        return Judged("raises", reason, line=line or snippet.position(row).line)
+    error, name = _error(said)
+    if name and snippet.marks.raises.partition(":")[0] in {"*", name}:
         return Judged("expected_error", "It raises what its author says.", error, oracle=True)
-    if error.startswith("SyntaxError"):
+    if name == "SyntaxError":
         return Judged("syntax", "It is not valid JavaScript.", error, line)
     for kind, pattern, reason in _CAUSES:
         if cause := pattern.search(said):
             return Judged(kind, reason.format(name=cause["name"]), error, line)
-    return Judged("raises", "It raises.", error, line)
+    places = [int(each) for each in _LINE.findall(ends[-1])] if ends else []
+    if line is None and places:
+        line = snippet.position(places[-1]).line
+    reason = "It raises." if name or error else f"It exits with {result.exit_code}."
+    return Judged("raises", reason, error, line)
+
+
+def _of_success(
+    snippet: Snippet, result: ProgramResult, rules: Rules, ends: Sequence[str]
+) -> Judged:
+    if "end" not in ends:
+        left = [int(each) for each in _LINE.findall(ends[-1])] if ends else []
+        if cut := _cut(snippet, left):
+            reason = "It ends itself before its end: what follows was not run."
+            return Judged("raises", reason, line=snippet.position(cut).line)
+    if wanted := snippet.marks.exit_code:
+        reason = f"It exits with 0, and its author says {wanted}."
+        return Judged("output_mismatch", reason, oracle=True)
+    if snippet.marks.raises:
+        return Judged("output_mismatch", "It does not raise what its author says.", oracle=True)
+    return _of_output(snippet, result, rules)
+
+
+def _error(said: str) -> tuple[str, str]:
+    """The line that tells what was thrown, and the name of the error if it is one."""
+    said = _NODE.sub("", said)
+    if match := _ERROR.search(said):
+        return match[0].removeprefix("Uncaught "), match[1] or match[2]
+    return _text.last_line(said), ""
 
 
 def _cut(snippet: Snippet, frames: list[int]) -> int | None:
@@ -130,4 +172,11 @@ def _of_output(snippet: Snippet, result: ProgramResult, rules: Rules) -> Judged:
     if found.matches:
         return Judged("works", oracle=found.checked)
     reason = "What it prints is not what is shown."
-    return Judged("output_mismatch", reason, line=shown[0].line, diff=found.diff, oracle=True)
+    return Judged(
+        "output_mismatch",
+        reason,
+        line=shown[0].line,
+        diff=found.diff,
+        oracle=True,
+        wrong=(Wrong(shown[0], got),),
+    )

@@ -17,6 +17,7 @@ from .probe import Facts
 from .snippet import Snippet
 
 _JSON_COMMENT = re.compile(r"^\s*#|//|/\*", re.MULTILINE)
+_JS_COMMENTS = re.compile(r"(?:[\s;]|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*")
 RUN = frozenset({"python", "pycon", "bash", "console", "yaml", "javascript"})
 
 
@@ -122,6 +123,8 @@ def _of_content(snippet: Snippet) -> Judged | None:
         return Judged("not_code", "It has no command.")
     if snippet.language == "bash" and not _shell_code(snippet.code):
         return Judged("not_code", "The block has no command.")
+    if snippet.language == "javascript" and _JS_COMMENTS.fullmatch(snippet.code):
+        return Judged("not_code", "The block holds only comments.")
     if snippet.language != "python" or snippet.kind != "code":
         return None
     if runnable(snippet.code) != snippet.code and only_magics(snippet.code):

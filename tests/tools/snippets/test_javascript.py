@@ -74,40 +74,48 @@ async def test_blocks_run_or_are_said_not_to(local_cache: Path) -> None:
 
 
 ENDS = "console.log(1);\n{}\n"
+CASES = [
+    ("process.exit(0);\nnope();", "raises"),
+    ("process.exit(); nope();", "raises"),
+    ("if (true) process.exit(0);\nnope();", "raises"),
+    ("function main() { process.exit(0); }\nmain(); nope();", "raises"),
+    ("function main() { process.exit(0); }\nmain();\nnope();", "raises"),
+    ("import('node:fs');\nprocess.exitCode = 0;\nreturn;\nnope();", "raises"),
+    ("import fs from 'node:fs';\nprocess.exit(0);\nfs.nope();", "raises"),
+    ("process.reallyExit(0);\nnope();", "raises"),
+    ("process.removeAllListeners('exit');\nprocess.exit(0);\nnope();", "raises"),
+    ("process.exit(86);", "raises"),
+    ("await new Promise(() => {});\nnope();", "raises"),
+    ("class E extends Error {}\nthrow new E('so');", "raises"),
+    ("process.exit(0);", "works"),
+    ("if (true) {\n  process.exit(0); // well\n}\n/* that\nis all */", "works"),
+    ("function main() { process.exit(0); }\nmain();", "works"),
+    ("setTimeout(() => process.exit(0), 1);\nconsole.log(2);", "works"),
+    ("import fs from 'node:fs';\nprocess.exit(0);", "works"),
+    ("return;", "works"),
+    ("const last = () => 1", "works"),
+    ("console.log(await Promise.resolve(1));", "works"),
+    ("for await (const x of [1]) { x }", "works"),
+    ("const one = 1; export default one", "works"),
+]
 
 
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        ("process.exit(0);\nnope();", "raises"),
-        ("process.exit(); nope();", "raises"),
-        ("if (true) process.exit(0);\nnope();", "raises"),
-        ("function main() { process.exit(0); }\nmain(); nope();", "raises"),
-        ("function main() { process.exit(0); }\nmain();\nnope();", "raises"),
-        ("import('node:fs');\nprocess.exitCode = 0;\nreturn;\nnope();", "raises"),
-        ("import fs from 'node:fs';\nprocess.exit(0);\nfs.nope();", "raises"),
-        ("process.exit(86);", "raises"),
-        ("process.exit(0);", "works"),
-        ("if (true) {\n  process.exit(0); // well\n}\n/* that\nis all */", "works"),
-        ("function main() { process.exit(0); }\nmain();", "works"),
-        ("setTimeout(() => process.exit(0), 1);\nconsole.log(2);", "works"),
-        ("import fs from 'node:fs';\nprocess.exit(0);", "works"),
-        ("return;", "works"),
-        ("const last = () => 1", "works"),
-    ],
-)
-async def test_a_block_that_ends_itself_works_only_where_nothing_follows(
-    local_cache: Path, code: str, kind: str
-) -> None:
+async def test_a_block_that_ends_itself_works_only_where_nothing_follows(local_cache: Path) -> None:
     """Node ends with success, whatever was not run."""
-    text = PAGE.format(ENDS.format(code))
+    text = "".join(PAGE.format(ENDS.format(code)) for code, _ in CASES)
+    text += PAGE.format("// nothing") + "<!-- proofbox: exit=3 -->\n" + PAGE.format("1")
     async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         with anyio.fail_after(60):
             report = await run(app, "local", SnippetsRequest(text=text))
 
-    (result,) = report.files[0].results
-    assert result.kind in {kind, "language"}
-    if result.kind == "raises" and "86" not in code:
-        assert text.split("\n")[(result.error_line or 1) - 1 :][0].startswith(
-            ("process.exit", "if", "main", "return")
-        )
+    results = sorted(report.files[0].results, key=lambda result: result.snippet_index)
+    kinds = [result.kind for result in results]
+    assert kinds in (
+        [*(kind for _, kind in CASES), "not_code", "output_mismatch"],
+        ["language"] * (len(CASES) + 2),
+    )
+    starts = ("process.", "if", "main", "return", "throw", "await")
+    for result in results:
+        if result.kind == "raises":
+            assert text.split("\n")[(result.error_line or 1) - 1].startswith(starts)
+    assert {"E [Error]: so"} >= {result.error for result in results if "new E" in result.snippet}

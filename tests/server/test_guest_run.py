@@ -58,6 +58,25 @@ def test_a_program_that_dies_as_its_time_is_up_is_told_by_its_status() -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+def test_a_cancellation_adds_nothing_to_an_interrupt_that_is_on_its_way() -> None:
+    """What was interrupted since its time is up keeps the moment that it has to end in, and so its variables."""
+    host, keepers_host = socket.socketpair()
+    its_end, channel = socket.socketpair()
+    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
+        child = Child(process.pid, {}, channel)
+        program = Program(
+            keepers_host, {"output_bytes": 1000}, Place(os.pidfd_open(process.pid), child)
+        )
+        run = Run(program, REQUEST, b"while True: pass")
+
+        run.handle(())
+        run.cancel()
+        finished = run.finished
+        program.close()
+
+    assert not finished
+
+
 def test_a_program_that_is_cancelled_before_it_is_forked_is_killed_at_once() -> None:
     """There is nothing to interrupt yet, and signals to process 0 are for the keeper's own group."""
     host, keepers_host = socket.socketpair()
@@ -83,7 +102,7 @@ def test_a_program_that_is_cancelled_before_it_is_forked_is_killed_at_once() -> 
 async def test_a_session_outlives_what_is_cancelled_in_bash_and_among_its_files(
     local_cache: Path,
 ) -> None:
-    """What has to be killed at once, since no interrupt would end it, ends alone."""
+    """What has to be killed at once, since no interrupt would end it, ends alone and costs Python no variables."""
     backend = LocalBackend(cache_dir=local_cache)
     sandbox = await backend.create(SandboxRequest(owner="cancels"))
     begun = anyio.Event()
@@ -95,6 +114,7 @@ async def test_a_session_outlives_what_is_cancelled_in_bash_and_among_its_files(
         await sandbox.run_code("echo begun; sleep 7322", language="bash", on_output=heard)
 
     with anyio.fail_after(30):
+        await sandbox.run_code("kept = 'kept'")
         async with anyio.create_task_group() as group:
             group.start_soon(sleep)
             await begun.wait()
@@ -106,9 +126,11 @@ async def test_a_session_outlives_what_is_cancelled_in_bash_and_among_its_files(
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
         after = await sandbox.run_code("echo works", language="bash")
+        kept = await sandbox.run_code("print(kept)")
         await backend.close()
 
-    assert (after.outcome, after.stdout.text) == ("completed", "works\n")
+    assert (after.outcome, after.stdout.text, after.state_lost) == ("completed", "works\n", True)
+    assert (kept.outcome, kept.stdout.text, kept.state_lost) == ("completed", "kept\n", False)
 
 
 async def test_code_that_uses_up_its_processor_time_is_told_so(local_cache: Path) -> None:

@@ -48,7 +48,8 @@ class Run(Activity):
     def cancel(self) -> None:
         """The host reads the answer no more: what was lost is for the next one to tell."""
         self._is_heard = False
-        super().cancel()
+        if not self._stopped:  # else it is about to end as it should, and has a deadline for that
+            super().cancel()
 
     def readers(self) -> list[int | socket.socket]:
         return [*self.child.outputs, *([self.child.connection] if self._channel_open else [])]
@@ -135,10 +136,22 @@ class Run(Activity):
 
     def _end_interpreter(self, how: str, error: Message | None = None) -> None:
         """The interpreter is dead or must die; either way its variables are gone."""
-        self.session.kill_all()
-        self.child.drain(self._output)
-        self.session.forget_interpreters()
+        if not self._ends_alone():
+            self.session.kill_all()
+            self.child.drain(self._output)
+            self.session.forget_interpreters()
         self._answer(error, self._stopped or how, status=self.child.status)
+
+    def _ends_alone(self) -> bool:
+        """Whether those of other languages could be spared: nothing but its time is the matter with this one."""
+        if not self._stopped or self._interpreter.soft_interrupt or not self._channel_open:
+            return False
+        self.child.signal(signal.SIGKILL)
+        if not self.session.kill_started_since(self._began_ticks, spared=0):
+            return False
+        self.child.drain(self._output)
+        self.session.forget_interpreter(self._interpreter.name)
+        return True
 
     def _stop(self, why: str) -> None:
         if not self._channel_open:

@@ -86,9 +86,10 @@ class Session:
     def forget_interpreters(self) -> None:
         """They are dead, all of them: the next calls get new ones."""
         for language in list(self.interpreters):
-            self._forget(language)
+            self.forget_interpreter(language)
 
-    def _forget(self, language: str) -> None:
+    def forget_interpreter(self, language: str) -> None:
+        """The same of one."""
         self.interpreters.pop(language).child.close()
         self._lost.add(language)
 
@@ -142,4 +143,4 @@ class Session:
             return
         for language, interpreter in list(self.interpreters.items()):
             if interpreter.child.pid == pid:
-                self._forget(language)
+                self.forget_interpreter(language)

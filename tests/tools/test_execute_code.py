@@ -273,6 +273,89 @@ async def test_an_exit_without_a_status_that_we_know_of_fails() -> None:
     assert answer.report.verdict == "failed"
 
 
+THREAD = """\
+Exception in thread Thread-1 (f):
+Traceback (most recent call last):
+  File "/opt/python/lib/python3.11/threading.py", line 982, in run
+    self._target(*self._args, **self._kwargs)
+  File "{file}", line 3, in f
+ZeroDivisionError: division by zero
+"""
+TASK = """\
+Task exception was never retrieved
+future: <Task finished name='Task-6' coro=<f() done> exception=KeyError('x')>
+Traceback (most recent call last):
+  File "<cell 1>", line 3, in f
+KeyError: 'x'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "<cell 1>", line 5, in f
+ValueError: x
+"""
+PROCESS = THREAD.replace("Exception in thread Thread-1 (f):", "Process ForkProcess-1:")
+WARNING = "{file}:3: RuntimeWarning: coroutine 'f' was never awaited\n  f()\n"
+UNITTEST = "Ran {count} tests in 0.010s\n\n{end}\n"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "value", "said"),
+    [
+        (THREAD.format(file="<cell 1>"), "", "A thread failed at line 3 of <cell 1>: ZeroDivision"),
+        (THREAD.format(file="/env/lib/python3.11/site-packages/x/y.py"), "", ""),
+        (TASK, "", "nobody awaits failed at line 5 of <cell 1>: ValueError: x"),
+        (PROCESS.format(file="/home/user/a.py"), "", "A process failed at line 3 of /home/user/a"),
+        (WARNING.format(file="<cell 1>"), "", "The coroutine f() did not run"),
+        (WARNING.format(file="/opt/python/lib/python3.11/x.py"), "", ""),
+        ("", "<coroutine object f at 0x7f61>", "The coroutine f() did not run"),
+        ("", "[<coroutine object f at 0x7f61>]", ""),
+        (UNITTEST.format(count=2, end="FAILED (failures=1)"), "", "FAILED (failures=1)"),
+        (UNITTEST.format(count=0, end="OK"), "", "none ran"),
+        (UNITTEST.format(count=2, end="OK (skipped=1)"), "", ""),
+        (
+            UNITTEST.format(count=2, end="FAILED (errors=1)") + UNITTEST.format(count=2, end="OK"),
+            "",
+            "",
+        ),
+        ("", "<ExitCode.TESTS_FAILED: 1>", "TESTS_FAILED"),
+        ("", "<ExitCode.NO_TESTS_COLLECTED: 5>", "NO_TESTS_COLLECTED"),
+        ("", "<ExitCode.OK: 0>", ""),
+        ("", "<unittest.runner.TextTestResult run=2 errors=1 failures=0>", "errors=1"),
+        ("", "<unittest.runner.TextTestResult run=2 errors=0 failures=1>", "failures=1"),
+        ("", "<unittest.runner.TextTestResult run=2 errors=0 failures=0>", ""),
+        ("", "<unittest.runner.TextTestResult run=0 errors=0 failures=0>", "no tests"),
+        ("", "TestResults(failed=1, attempted=3)", "failed=1"),
+        ("", "TestResults(failed=0, attempted=3)", ""),
+        ("", "TestResults(failed=0, attempted=0)", "no examples"),
+    ],
+)
+async def test_what_fails_beside_code_that_comes_to_its_end_is_no_pass(
+    stderr: str, value: str, said: str
+) -> None:
+    """In threads, tasks and processes, in tests that it ran, and where nothing ran for want of an await."""
+    results = (Result({"text/plain": value}, is_main=True),) if value else ()
+    execution = Execution("completed", stderr=Captured(stderr), results=results)
+
+    answer = await execute_played(execution)
+
+    assert (answer.report.verdict, bool(answer.report.reason)) == (
+        ("failed", True) if said else ("passed", False)
+    )
+    assert said in (answer.report.reason or "")
+    assert answer.report.stderr == stderr
+
+
+async def test_who_installs_packages_from_within_is_told_how_else() -> None:
+    """What pip says of it leads nowhere here."""
+    error = CodeError("ExitStatus", "exit status 1")
+    execution = Execution("raised", reason="ExitStatus: exit status 1", error=error)
+
+    for code, told in (("x = 1\n!pip install requests", True), ("!false", False)):
+        answer = await execute_played(execution, code)
+        assert ("pass `packages`" in (answer.report.reason or "")) is told
+
+
 async def test_lost_state_is_reported() -> None:
     """In the structured form and in the text."""
     answer = await execute_played(Execution("killed", reason="A signal.", state_lost=True))

@@ -1,6 +1,7 @@
 """From what a sandbox says about a run to the report of it, with what must be kept kept."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from ...server.sandbox import Captured, CodeError, Execution, Result, Stream
 from .. import _text
 from .._artifacts import Shelf
 from .._verdict import Verdict
+from .beside import failure
 from .leaving import has_left, is_at_its_end, sentence
 from .made import LISTED
 from .report import ArtifactReport, CutReport, ErrorReport, Report
@@ -20,6 +22,8 @@ TRACEBACK_CHARACTERS = 4000
 REASON_CHARACTERS = 300
 DISPLAYED = 10
 
+_PIP = re.compile(r"^\s*[!%]?\s*(?:\S*python\S* -m )?pip3? install\b", re.MULTILINE)
+_PACKAGES = " Packages are not installed from within: pass `packages`, without a session_id."
 _IMAGES = ("image/png", "image/jpeg")
 _SUFFIX = {
     "image/png": "png",
@@ -95,6 +99,8 @@ def gather(
     gathering = _Gathering(shelf)
     value, displayed = _texts(gathering, execution.results)
     verdict, reason = _verdict(execution, code)
+    if verdict == "passed" and python and (failed := failure(execution)):
+        verdict, reason = "failed", failed
     report = Report(
         verdict=verdict,
         reason=_text.cut(_text.clean(reason), REASON_CHARACTERS).text or None,
@@ -132,7 +138,9 @@ def _verdict(execution: Execution, code: str) -> tuple[Verdict, str]:
     if error is not None and has_left(error):
         at_end = is_at_its_end(error, code)
         return "passed" if at_end else "failed", sentence(error, at_end=at_end)
-    return "failed", execution.reason or execution.outcome.replace("_", " ")
+    reason = execution.reason or execution.outcome.replace("_", " ")
+    is_command = error is not None and error.name == "ExitStatus"
+    return "failed", reason + (f".{_PACKAGES}" if is_command and _PIP.search(code) else "")
 
 
 def _texts(gathering: _Gathering, results: tuple[Result, ...]) -> tuple[str | None, list[str]]:

@@ -5,6 +5,7 @@ each also finds what the others left. The fixture `isolation` names what is to k
 """
 
 import contextlib
+import hashlib
 from pathlib import Path
 
 import anyio
@@ -504,3 +505,20 @@ async def test_what_cannot_be_honoured_is_the_callers_mistake(sandbox: ProgramRu
         await sandbox.run_program(nowhere)
     with pytest.raises(InvalidInput, match="A=B"):
         await sandbox.run_program(nameless)
+    with pytest.raises(InvalidInput, match="neither cells nor a command"):
+        await sandbox.run_program(Program("p"))
+    with pytest.raises(InvalidInput, match="Put large data into files"):
+        await sandbox.run_program(cells(f"x = {'a' * 2**25!r}"))
+
+
+async def test_files_of_a_program_may_be_larger_than_what_is_sent_at_once(
+    sandbox: ProgramRunner,
+) -> None:
+    """They arrive whole and apart, in as many requests as it takes."""
+    files = {"a": bytes(range(256)) * 36_000, "b": b"b" * 9_000_000, "c": b""}
+    code = "import hashlib\n[hashlib.sha256(open(f, 'rb').read()).hexdigest() for f in 'abc']"
+
+    result = await sandbox.run_program(Program("p", (Cell(code),), files=files))
+
+    digests = [hashlib.sha256(content).hexdigest() for content in files.values()]
+    assert result.cells[0].value == repr(digests)

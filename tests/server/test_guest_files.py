@@ -127,7 +127,8 @@ def test_what_cannot_be_a_path_is_the_callers_mistake(path: str) -> None:
 def write_many(*paths: Path) -> wire.Message:
     """Write `1`, `22`, `333`... to the paths, in one request."""
     sizes = range(1, len(paths) + 1)
-    request = {"op": "write_many", "files": list(zip(map(str, paths), sizes, strict=True))}
+    pieces = [(str(path), size, False) for path, size in zip(paths, sizes, strict=True)]
+    request = {"op": "write_many", "files": pieces}
     body = b"".join(str(size).encode() * size for size in sizes)
     return files.serve(request, body)[0]
 
@@ -138,6 +139,17 @@ def test_many_files_are_written_from_one_body(tmp_path: Path) -> None:
 
     assert write_many(*paths) == {}
     assert [path.read_bytes() for path in paths] == [b"1", b"22", b"333"]
+
+
+def test_a_large_file_is_written_in_several_requests(tmp_path: Path) -> None:
+    """What follows on another part is put behind it; what does not begins anew."""
+    path = str(tmp_path / "large")
+
+    for append in (False, True, False, True):
+        request = {"op": "write_many", "files": [(path, 2, append)]}
+        assert files.serve(request, b"12")[0] == {}
+
+    assert (tmp_path / "large").read_bytes() == b"1212"
 
 
 def test_a_failure_among_many_files_names_the_one(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ _READY_SECONDS = 60.0
 _FILE_SECONDS = 30.0
 # The keeper ends things at the deadline, a second later if it must kill; past this it is itself lost.
 _BACKSTOP_SECONDS = 15.0
+# Less than the keeper takes, since on its way there it may get a wrapping.
+_LARGEST_REQUEST = wire.MAX_FRAME // 2
 LOST = (
     "The sandbox was lost while it worked: its process on this machine is gone. Its variables and files "
     "are lost too. Start again in a new session."
@@ -104,15 +106,17 @@ class Connection(asyncio.Protocol):
         One at a time. If the caller is cancelled, what was asked for is stopped first.
 
         Raises:
+            InvalidInput: it is more than can be sent; nothing was asked.
             SandboxUnavailable: the keeper is gone, or did not answer long after `timeout` seconds.
         """
         if self.lost or self.transport is None:
             raise SandboxUnavailable(self._gone)
         done: asyncio.Future[tuple[dict[str, Any], bytes]]
         done = asyncio.get_running_loop().create_future()
-        self.call = call = Call(next(self._numbers), on_output, done)
-        message = {**request, "id": call.number, "timeout": timeout}
-        self.transport.write(wire.encode(message, body))
+        call = Call(next(self._numbers), on_output, done)
+        frame = _frame({**request, "id": call.number, "timeout": timeout}, body)
+        self.call = call
+        self.transport.write(frame)
         try:
             finished, _ = await asyncio.wait({done}, timeout=timeout + _BACKSTOP_SECONDS)
         except asyncio.CancelledError:
@@ -189,6 +193,16 @@ class Connection(asyncio.Protocol):
     def _fail(self) -> None:
         if self.call is not None and not self.call.done.done():
             self.call.done.set_exception(SandboxUnavailable(self._gone, may_have_started=True))
+
+
+def _frame(message: dict[str, Any], body: bytes) -> bytes:
+    frame = wire.encode(message, body)
+    if len(frame) > _LARGEST_REQUEST:
+        raise InvalidInput(
+            f"The code, its variables and arguments are {len(frame):,} bytes, and at most {_LARGEST_REQUEST:,} can be sent."
+            " Put large data into files."
+        )
+    return frame
 
 
 def encode_code(code: str) -> bytes:

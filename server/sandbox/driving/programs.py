@@ -1,7 +1,7 @@
 """One program in a sandbox: a session of its own that ends with it."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from ..base import Cell, Program
-from ..errors import SandboxUnavailable
+from ..errors import InvalidInput, SandboxUnavailable
 from ..results import CellResult, ProgramResult
 from . import answers
 from .answers import RanOutOfMemory
@@ -17,13 +17,19 @@ from .connection import Connection, check_environment, could_not_start, encode_c
 
 Open = Callable[[], Awaitable[tuple[Connection, dict[str, Any]]]]
 
+# A file's path, a part of its content, and whether that follows on another.
+_Piece = tuple[str, bytes, bool]
+
 _END_SECONDS = 10.0
+_MOST_SENT = 16 * 1024**2
 
 
 async def run(
     open_program: Open, program: Program, ran_out_of_memory: RanOutOfMemory
 ) -> ProgramResult:
     """See `ProgramRunner`. The first message tells the `isolation`, unless it is by namespaces."""
+    if not (program.cells or program.command):
+        raise InvalidInput("The program has neither cells nor a command.")
     connection, first = await open_program()
     try:
         if first["t"] != "ready":
@@ -64,10 +70,26 @@ async def _end(connection: Connection) -> None:
 
 
 async def _write_files(connection: Connection, program: Program) -> None:
-    if program.files:
-        sizes = [[path, len(content)] for path, content in program.files.items()]
+    for pieces in _requests_worth(program.files):
+        sizes = [[path, len(content), append] for path, content, append in pieces]
         request = {"op": "write_many", "path": "the program's files", "files": sizes}
-        await connection.file_request(request, b"".join(program.files.values()))
+        await connection.file_request(request, b"".join(content for _, content, _ in pieces))
+
+
+def _requests_worth(files: Mapping[str, bytes]) -> Iterator[list[_Piece]]:
+    """The files in as many lots as it takes: one frame does not hold any number of bytes."""
+    pieces: list[_Piece] = []
+    size = 0
+    for path, content in files.items():
+        for start in range(0, max(1, len(content)), _MOST_SENT):
+            piece = content[start : start + _MOST_SENT]
+            if pieces and size + len(piece) > _MOST_SENT:
+                yield pieces
+                pieces, size = [], 0
+            pieces.append((path, piece, start > 0))
+            size += len(piece)
+    if pieces:
+        yield pieces
 
 
 async def _run_cells(
@@ -127,7 +149,13 @@ async def _run_command(
         failed = result.exit_code != 0
         outcome = "raised" if failed else "completed"
         reason = f"It exited with code {result.exit_code}." if failed else ""
-    cell = CellResult(outcome, reason, stdout=result.stdout, stderr=result.stderr)
+    cell = CellResult(
+        outcome,
+        reason,
+        stdout=result.stdout,
+        stderr=result.stderr,
+        seconds=result.duration_seconds,
+    )
     return ProgramResult(
         id=program.id,
         outcome=outcome,

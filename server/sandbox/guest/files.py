@@ -44,8 +44,8 @@ def _write(request: Message, body: bytes) -> tuple[Message, bytes]:
 
 def _write_many(request: Message, body: bytes) -> tuple[Message, bytes]:
     start = 0
-    for path, size in request["files"]:
-        one = {"op": "write", "path": path, "append": False}
+    for path, size, append in request["files"]:
+        one = {"op": "write", "path": path, "append": append}
         failure, _ = serve(one, body[start : start + size])
         if failure:
             return failure, b""

@@ -292,6 +292,27 @@ def test_a_test_that_cannot_be_run_again_is_named(weigh: Weigh) -> None:
     assert kinds(worth) == {"test_once": "unrepeatable"}
 
 
+def test_a_child_that_a_test_leaves_behind_does_not_answer_for_the_others(weigh: Weigh) -> None:
+    """It would go on with the tests that follow, and say that it is done."""
+    worth = weigh(
+        "def f(): return 1",
+        """
+        import os
+        import source
+        def test_f(): assert source.f() == 1
+        def test_fork():
+            if not (child := os.fork()):
+                assert source.f() == 2
+                os._exit(0)
+            os.waitpid(child, 0)
+        def test_last(): assert source.f() == 1
+        """,
+    )
+
+    assert worth.complete, worth.problems
+    assert kinds(worth) == {"test_fork": "unreached"}
+
+
 def test_a_session_that_ends_early_proves_nothing() -> None:
     """Without its last record nothing may be called proved."""
     said = [{"what": "worth", "test": "t", "grade": "proves", "proofs": ["f"], "reached": ["f"]}]

@@ -134,7 +134,10 @@ class Forks:
             signal.signal(signal.SIGPROF, signal.SIG_DFL)
             _be_quiet()
             self._unplug()
-            self._write = lambda message: _send(writer, message)
+            ourselves = os.getpid()
+            self._write = lambda message: (
+                _send(writer, message) if os.getpid() == ourselves else None
+            )
             before()
             for number, item in enumerate(items):
                 following = items[number + 1] if number + 1 < len(items) else None
@@ -179,7 +182,10 @@ class Forks:
         self._current = item.nodeid
         cpu, wall, before = time.process_time(), time.monotonic(), touched()
         signal.setitimer(signal.ITIMER_PROF, pace.cpu)
+        ourselves = os.getpid()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if os.getpid() != ourselves:
+            os._exit(1)  # a child of the test raised: it must not go on as we do
         signal.setitimer(signal.ITIMER_PROF, 0)
         outcome.cpu = time.process_time() - cpu
         outcome.wall = time.monotonic() - wall

@@ -72,8 +72,10 @@ class Recorder:
         """Around one test, all phases."""
         self._say("start", id=item.nodeid)
         self._assertions = 0
-        before = self._surroundings()
+        before, ourselves = self._surroundings(), os.getpid()
         result: Any = yield
+        if os.getpid() != ourselves:
+            os._exit(1)  # a child of the test raised: it must not run the other tests too
         left = _differences(before, self._surroundings())
         if left and item.nodeid not in self._probes:
             self._say("left", id=item.nodeid, what=left)

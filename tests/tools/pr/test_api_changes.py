@@ -39,6 +39,8 @@ CALLS = [
     ("(a, b)", "(b, a)", "the first argument by position goes to `b` where it went to `a`"),
     ("(a, b=1)", "(a, c=2, b=1)", "the second argument by position goes to `c` where it went to `b`"),
     ("(a, b=1)", "(a, b)", "calls fail that leave out `b`, which has no default any more"),
+    ("(a=None)", "(a)", "calls fail that leave out `a`, which has no default any more"),
+    ("(a)", "(a=None)", ""),
     ("(a)", "(a, b)", "calls fail that do not give `b`, which is new and has no default"),
     ("(a)", "(a, *, b)", "calls fail that do not give `b`, which is new and has no default"),
     ("(a, b=1)", "(a, *, b=1)", "calls with 2 arguments by position fail, since `b` can be given by name only"),
@@ -64,6 +66,7 @@ def test_a_signature_tells_which_calls_fail(before: str, after: str, breaks: str
 
 MODULES: list[tuple[str, str, list[tuple[str, str, bool]]]] = [
     ("def f(): ...", "", [("removed", "m.f", True)]),
+    ("class C(Enum):\n    A = 1\n    B = 2", "class C(Enum):\n    A = 1", [("removed", "m.C.B", True)]),
     ("", "def f(): ...", [("added", "m.f", False)]),
     ("def _f(): ...", "", []),
     ("import os", "", []),

@@ -134,7 +134,7 @@ class _Comparison:
             here = self._before.named(f"{was.name}.{name}", member)
             if name in after:
                 yield from self._kept(here, self._after.named(here.name, after[name]))
-            elif things.is_complete(new) and self._is_news("removed", here):
+            elif things.has_all_members(new) and self._is_news("removed", here):
                 yield _removed(here)
             elif name in old.members and self._is_news("removed", here):
                 maybe = "inherited, if a base outside of the project has it"

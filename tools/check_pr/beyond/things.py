@@ -1,5 +1,6 @@
 """Functions, classes and values as they are written, and what can be told of them from that."""
 
+import builtins
 import re
 from collections.abc import Mapping
 
@@ -11,6 +12,12 @@ from .calls import Parameters, parameters
 # Python calls them, and what worked raises without them; these few have a form for everything.
 _SPECIAL = re.compile(r"__(?!(repr|str|hash|doc|module|all|dir|init|new|annotations)__)\w+__")
 _KNOWN_BASES = {"object", "ABC", "Generic", "Protocol"}
+# Their calls take what is not written in a class, but no member of it is theirs.
+_OF_PYTHON = {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"} | {
+    name
+    for name, thing in vars(builtins).items()
+    if isinstance(thing, type) and issubclass(thing, BaseException)
+}
 
 
 def kind(thing: griffe.Object) -> str:
@@ -53,7 +60,7 @@ def same_overloads(old: griffe.Function, new: griffe.Function) -> bool:
 
 def _plain(function: griffe.Function) -> list[object]:
     given = [
-        (one.name, one.kind, str(one.default), normal(str(one.annotation)))
+        (one.name, one.kind, one.required, str(one.default), normal(str(one.annotation)))
         for one in parameters(function)
     ]
     returns = normal(str(function.returns)) if function.name != "__init__" else ""
@@ -83,10 +90,19 @@ def bases(cls: griffe.Class) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def has_all_members(cls: griffe.Class) -> bool:
+    """Whether all of its members that users know it for are in the tree."""
+    return _is_complete(cls, _KNOWN_BASES | _OF_PYTHON)
+
+
 def is_complete(cls: griffe.Class) -> bool:
     """Whether all of its members are in the tree, and nothing makes more of them."""
+    return _is_complete(cls, _KNOWN_BASES)
+
+
+def _is_complete(cls: griffe.Class, bases_known: set[str]) -> bool:
     line = _line(cls)
-    known = {one.name for one in line} | _KNOWN_BASES
+    known = {one.name for one in line} | bases_known
     return set(bases(cls)) <= known and not any(
         "metaclass" in one.keywords or "__getattr__" in one.members for one in line
     )

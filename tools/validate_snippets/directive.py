@@ -47,7 +47,7 @@ def parse(rest: str, line: int) -> tuple[Mark, ...]:
             marks += [] if in_env else [Mark(_known(token, WORDS), "", line)]
         elif in_env or key == "env":
             pairs = [token] if in_env else shlex.split(value)
-            marks += [Mark("env", pair, line) for pair in pairs]
+            marks += [Mark("env", _variable(pair), line) for pair in pairs]
         else:
             marks.append(_value(_known(key, KEYS), value, line))
     return _with_reason(marks)
@@ -82,6 +82,12 @@ def _version(value: str) -> str:
         return str(SpecifierSet(f">={value}" if value[:1].isdecimal() else value))
     except InvalidSpecifier:
         raise BadDirective(f'python={value} is no range of versions like ">=3.12".') from None
+
+
+def _variable(pair: str) -> str:
+    if not re.match(r"[A-Za-z_]\w*=", pair):
+        raise BadDirective(f"{pair!r} sets no environment variable: write NAME=value.")
+    return pair
 
 
 def _with_reason(marks: list[Mark]) -> tuple[Mark, ...]:

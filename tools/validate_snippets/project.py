@@ -28,6 +28,20 @@ class Project(BaseModel):
     normalise: dict[str, str] = {}
 
 
+class _Ours(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    snippets: Project = Project()
+
+
+class _Tools(BaseModel):
+    proofbox: _Ours = _Ours()
+
+
+class _Tables(BaseModel):
+    tool: _Tools = _Tools()
+
+
 def with_project(request: SnippetsRequest, roots: Sequence[Path]) -> SnippetsRequest:
     """Return the request with what the project of its first path says; arguments win.
 
@@ -71,13 +85,11 @@ def _nearest(path: str, roots: Sequence[Path]) -> Path | None:
 
 def _read(file: Path) -> Project:
     try:
-        tools = tomllib.loads(file.read_text("utf-8")).get("tool", {})
-        return Project.model_validate(tools.get("proofbox", {}).get("snippets", {}))
+        tables = _Tables.model_validate(tomllib.loads(file.read_text("utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise InvalidInput(
-            f"[tool.proofbox.snippets] in {file.name} cannot be used: {where}: {first['msg']}."
-        ) from error
-    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"{file.name} cannot be used: {where}: {first['msg']}.") from error
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"{file.name} cannot be read: {error}") from error
+    return tables.tool.proofbox.snippets

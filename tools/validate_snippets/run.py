@@ -33,8 +33,8 @@ async def run(
         SandboxError: there was no sandbox to run anything in.
     """
     began = time.monotonic()
-    _request.check_env(request.env)
     request = await anyio.to_thread.run_sync(with_project, request, app.roots)
+    _request.check_env(request.env)
     filters.check(request.normalise)
     found = await anyio.to_thread.run_sync(lambda: list(documents(request, app.roots)))
     cases = [

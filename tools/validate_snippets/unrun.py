@@ -103,7 +103,13 @@ def _of_language(snippet: Snippet) -> Judged | None:
 
 
 def _of_data(snippet: Snippet) -> Judged | None:
-    if snippet.language not in {"json", "toml"}:
+    if snippet.language not in {"json", "toml", "yaml"}:
+        return None
+    rows = [row.strip() for row in snippet.code.split("\n") if row.strip()]
+    if all(row.startswith("#") for row in rows) and (not rows or snippet.language != "json"):
+        said = "The block holds only comments." if rows else "The block is empty."
+        return Judged("not_code", said)
+    if snippet.language == "yaml":
         return None
     error = data.error(snippet.language, snippet.code)
     if error is None:

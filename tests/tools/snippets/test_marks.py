@@ -185,6 +185,7 @@ def test_clearing_the_namespace_starts_another_document() -> None:
         pytest.param("raises", "raises needs a value", id="no-value"),
         pytest.param("needs=", "needs needs a value", id="empty-value"),
         pytest.param("setup=x", "setup takes no value", id="value-of-a-word"),
+        pytest.param("env A-B=1", "sets no environment variable", id="variable"),
         pytest.param("python=nonsense", "no range of versions", id="version"),
     ],
 )

@@ -196,6 +196,8 @@ CASES = {
     "is valid JSON": ("works", '```json\n{"a": 1}\n```\n', 0),
     "is JSON with comments": ("language", '```json\n{"a": "//", // it\n "b": 1}\n```\n', 0),
     "is broken JSON with a link": ("syntax", '```json\n{"a": "https://x.org"\n "b": 1}\n```\n', 2),
+    "is empty JSON": ("not_code", "```json\n\n```\n", 0),
+    "is only comments in YAML": ("not_code", "```yaml\n# a: 1\n```\n", 0),
     "is broken JSON": ("syntax", '```json\n{"a": 1,\n "b": }\n```\n', 2),
     "runs in a shell": ("works", "```bash\nfor i in 1 2; do\n  echo $i\ndone\n```\n", 0),
     "shows a session": ("works", "```console\n$ echo hello\nhello\n```\n", 0),
@@ -406,6 +408,27 @@ async def test_setup_and_env_of_the_project_reach_every_snippet(app: App, tmp_pa
     kinds = {file.file: file.results[0].kind for file in report.files}
     assert kinds == {"b.md": "works", "old/a.md": "skipped_by_author"}
     assert report.verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ("[tool.proofbox.snippets]\nenv = { 'A-B' = '1' }", "A-B"),
+        ("[tool.proofbox.snippets]\nenv = { A = 1 }", "env.A"),
+        ("[tool.proofbox.snippets]\npakages = []", "pakages"),
+        ("[tool.proofbox.snipets]\nenv = { A = '1' }", "snipets"),
+        ("[tool]\nproofbox = 'x'", "tool.proofbox"),
+    ],
+)
+async def test_a_slip_in_what_the_project_says_is_told_before_anything_runs(
+    app: App, tmp_path: Path, table: str, name: str
+) -> None:
+    """None is passed over, and no snippet is blamed for one."""
+    (tmp_path / "pyproject.toml").write_text(table)
+    (tmp_path / "a.md").write_text(python("1"))
+
+    with pytest.raises(InvalidInput, match=name):
+        await run(app, "local", SnippetsRequest(paths=("a.md",)))
 
 
 async def test_a_setup_that_fails_is_the_callers_mistake(app: App) -> None:

@@ -16,6 +16,7 @@ from .magics import only_magics
 from .probe import Facts
 from .snippet import Snippet
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _JSON_COMMENT = re.compile(r"^\s*#|//|/\*", re.MULTILINE)
 _JS_COMMENTS = re.compile(r"(?:[\s;]|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*")
 RUN = frozenset({"python", "pycon", "bash", "console", "yaml", "javascript"})
@@ -35,6 +36,7 @@ def judge(snippet: Snippet, python: str, modules: Collection[str]) -> Judged | N
         _of_author(snippet, python)
         or _of_needs(snippet, modules)
         or _of_language(snippet)
+        or _of_bytes(snippet)
         or _of_data(snippet)
         or _of_content(snippet)
     )
@@ -99,6 +101,15 @@ def _of_language(snippet: Snippet) -> Judged | None:
             return Judged("language", "It is a console session, and nothing in it has a prompt.")
         name = snippet.language or "no language"
         return Judged("language", f"The block says {name}, which is not run here.")
+    return None
+
+
+def _of_bytes(snippet: Snippet) -> Judged | None:
+    # Bytes that are not UTF-8 came as lone surrogates, which can be sent nowhere.
+    for number, row in enumerate(snippet.code.split("\n"), 1):
+        if _NO_TEXT.search(row):
+            reason = "It holds NUL or bytes that are not UTF-8, which no code may."
+            return Judged("syntax", reason, line=snippet.position(number).line)
     return None
 
 

@@ -53,6 +53,8 @@ CASES = {
     "closes all descriptors": ("raises", python("import os\nos.closerange(0, 99)\nassert 0"), 0),
     "is no Python": ("syntax", python("x = 1\ndef f(:\n    pass"), 2),
     "returns outside a function": ("syntax", python("x = 1\nreturn x"), 2),
+    "holds a byte that is not UTF-8": ("syntax", python("x = 1\n# caf\udce9"), 2),
+    "holds a NUL": ("syntax", "```bash\necho a\necho \0\n```\n", 2),
     "runs what is no Python": ("raises", python("x = 1\nexec('def f(:')"), 2),
     "misses a name": ("raises", python("y = 1\nprint(nobody_defines_this)"), 2),
     "defines for the next": ("works", python("zebra = 41"), 0),

@@ -9,7 +9,7 @@ Who = Literal["thread", "task", "process"]
 
 _TRACEBACK = r"Traceback [^\n]*\n(?:[ \t][^\n]*\n)*"
 _RAISED = re.compile(
-    r"^(?:(?P<thread>Exception in thread )[^\n]*:|(?P<task>Task exception was never retrieved)\n[^\n]*"
+    r"^(?:(?P<thread>Exception in thread )[^\n]*:|(?P<task>(?:ERROR +asyncio:\S+ )?Task exception was never retrieved)\n[^\n]*"
     rf"|(?P<process>Process )\S+:)\n(?P<traceback>(?:{_TRACEBACK}[^\n]*\n\n[^\n]*:\n\n)*{_TRACEBACK})"
     r"(?P<error>[^\n]*)",
     re.MULTILINE,

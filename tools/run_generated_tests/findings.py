@@ -22,6 +22,7 @@ Kind = Literal[
     "returns",
     "async",
     "not_called",
+    "unseen",
 ]
 """vacuous: it passes whatever function it reaches is broken. unreached: it reaches nothing of the source.
 weak: it notices only that there is nothing where something was, or that the source breaks over itself.
@@ -32,7 +33,8 @@ exception, that of a failed check too, is caught and dropped. hallucinated: a na
 have. copies: the source's own code is the expected value. mocked: what it tests is replaced. sleeps,
 network, clock: it depends on time passing, on a network, on what time it is. broad_raises: any
 exception would do. returns: its result is returned and not asserted. async: nothing awaits it.
-not_called: a check that is written but never made, as a mock's misspelt assert.
+not_called: a check that is written but never made, as a mock's misspelt assert. unseen: it fails in a
+thread, a task or a process, or in a coroutine that nobody awaits, and passes all the same.
 """
 
 Severity = Literal["drop", "mend", "note"]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .. import _text
+from .. import _beside, _text
 from .._verdict import Verdict
-from .events import TestResult
+from .events import Record, TestResult
 from .feedback import feedback, ranges, untaken
 from .measured import Coverage, FileCoverage, Mutation, Worth
 from .overall import worst_first
@@ -25,6 +25,10 @@ from .verdicts import Evidence, Judged
 _SHOWN_HOME = 30
 _SHOWN_SURVIVORS = 10
 _SHOWN_IGNORED = 5
+_SHOWN_WARNINGS = 5
+_LONGEST_WARNING = 500
+# They have findings of their own.
+_TOLD_OF_TESTS = {"Unseen", "RuntimeWarning", "PytestReturnNotNoneWarning"}
 _HOME_ORDER = ("secret", "size", "link", "kind")
 
 
@@ -151,9 +155,22 @@ def _notes(evidence: Evidence) -> list[str]:
     changed = sorted({path for run in evidence.repeats.runs for path in run.changed})
     if changed:
         notes.append(f"The tests change files of the project: {', '.join(changed[:5])}.")
-    for run in evidence.repeats.runs[:1]:
-        notes += [f"{w['file']}:{w['line']}: {w['text']}" for w in run.warnings[:5]]
+    warnings = [w for w in evidence.repeats.first.warnings if w["kind"] not in _TOLD_OF_TESTS]
+    notes += [_warning(w) for w in warnings[:_SHOWN_WARNINGS]]
     return [_text.clean(note).replace("/home/user/project/", "") for note in notes]
+
+
+def _warning(warning: Record) -> str:
+    """What pytest warns of, without the traceback that it shows and the lines of its own that it names."""
+    text = str(warning["text"])
+    head, _, traceback = text.partition("\n\nTraceback ")
+    if traceback:
+        lines = (line for line in traceback.splitlines()[1:] if not line.startswith(" "))
+        return f"{head}: {next(lines, '')}"
+    place = (
+        "" if _beside.is_installed(warning["file"]) else f"{warning['file']}:{warning['line']}: "
+    )
+    return f"{place}{text[:_LONGEST_WARNING]}"
 
 
 def _test(one: Judged, worth: Worth | None) -> TestReport:

@@ -24,6 +24,7 @@ from .request import TestsRequest
 from .running import Plan
 from .sandboxes import sandboxes
 from .smells import smells
+from .unseen import unseen
 from .verdicts import Evidence, judge
 from .worth import weigh
 
@@ -99,7 +100,8 @@ async def _examine(request: TestsRequest, prepared: Prepared, on: _On, *, full: 
         project, on.base, request.repeat, on.open_sandbox, on.tell, sandboxes=on.sandboxes
     )
     project = repeats.project or project
-    evidence = Evidence(prepared, repeats)
+    seen = unseen(prepared.sheets, project, (*repeats.runs, *repeats.extra))
+    evidence = Evidence(prepared, repeats, unseen=seen)
     if repeats.untrusted or repeats.lost or not repeats.first.tests:
         return replace(evidence, smells=_smells(prepared.project))
     causes = await diagnose(project, repeats, on.base, on.open_sandbox, on.tell)

@@ -115,7 +115,7 @@ def _written(name: str, function: _Function) -> Written:
         name,
         function.lineno,
         function.end_lineno or function.lineno,
-        _asserts(function),
+        asserts(function),
         isinstance(function, ast.AsyncFunctionDef),
     )
 
@@ -146,7 +146,8 @@ def _is_fixture(function: _Function) -> bool:
     return any("fixture" in ast.unparse(each) for each in function.decorator_list)
 
 
-def _asserts(function: _Function) -> bool:
+def asserts(function: _Function) -> bool:
+    """Whether something in it looks like a check."""
     for node in ast.walk(function):
         if isinstance(node, ast.Assert):
             return True
@@ -243,7 +244,7 @@ def _misnamed(node: _Function, used: Callable[[], set[str]]) -> Iterator[Uncolle
         return
     if "test" not in name and not name.startswith(("should_", "it_", "tes_", "tets_")):
         return
-    if node.name not in used() and _asserts(node):
+    if node.name not in used() and asserts(node):
         why = "Its name does not begin with test_, so pytest does not collect it."
         yield Uncollected(node.name, node.lineno, why)
 

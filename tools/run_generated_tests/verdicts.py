@@ -61,6 +61,7 @@ class Evidence:
     causes: Mapping[str, Instability] = field(default_factory=dict[str, Instability])
     worth: Worth | None = None
     smells: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
+    unseen: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
 
 
 # They say why a test fails, better than its exception.
@@ -187,6 +188,7 @@ def _has_changed_files(result: TestResult) -> bool:
 def _findings(evidence: Evidence, name: str, item: Item | None) -> Iterator[Reason]:
     found = list(evidence.worth.findings.get(name, ())) if evidence.worth else []
     if item is not None:
+        found += evidence.unseen.get(_written(item), ())
         found += evidence.smells.get(_written(item), ())
     for one in dict.fromkeys(found):
         yield Reason(one.kind, one.message, one.severity, one.line, one.near)

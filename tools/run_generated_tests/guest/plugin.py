@@ -17,6 +17,9 @@ from .channel import Say
 Around = Generator[None, Any, Any]
 
 _LONGEST_OUTPUT = 2_000
+_LONGEST_WARNING = 4_000
+# What Python says of failures that reach nobody.
+_UNSEEN = ("Task exception was never retrieved", "\nProcess ")
 
 
 class Recorder:
@@ -128,22 +131,33 @@ class Recorder:
         if report.outcome == "failed":
             fields["error"] = self._errors.get(place) or errors.of_text(report)
             fields.update(_output(report))
+        if report.when == "teardown":
+            self._look_beside(report)
         context = getattr(report, "context", None)
         if context is not None:
             fields["subtest"] = str(getattr(context, "msg", "") or getattr(context, "kwargs", ""))
         self._say("phase" if context is None else "subtest", **fields)
+
+    def _look_beside(self, report: pytest.TestReport) -> None:
+        """What tasks and processes of the test failed with is in its output alone."""
+        said = f"\n{report.capstderr}\n{report.caplog}"
+        start = min((said.find(sign) for sign in _UNSEEN if sign in said), default=-1)
+        if start >= 0 and "Traceback " in said:
+            text = said[said.rfind("\n", 0, start + 1) + 1 :][:_LONGEST_WARNING]
+            self._say("warning", id=report.nodeid, kind="Unseen", text=text, file="", line=0)
 
     def pytest_warning_recorded(
         self, warning_message: warnings.WarningMessage, nodeid: str, location: object
     ) -> None:
         """Pytest warns of what it does not collect, and of tests that return something."""
         kind = warning_message.category
-        if kind.__name__.startswith("Pytest"):
+        text = str(warning_message.message)
+        if kind.__name__.startswith("Pytest") or text.endswith("was never awaited"):
             self._say(
                 "warning",
                 id=nodeid,
                 kind=kind.__name__,
-                text=str(warning_message.message)[:500],
+                text=text[:_LONGEST_WARNING],
                 file=str(warning_message.filename),
                 line=warning_message.lineno,
             )

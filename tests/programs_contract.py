@@ -489,10 +489,11 @@ async def test_a_program_has_no_rights_and_finds_nothing_to_write_to_but_its_own
 
 
 async def test_the_deadline_is_for_all_cells_together(sandbox: ProgramRunner) -> None:
-    """Many short cells cannot take longer than one long one."""
+    """Many short cells cannot take longer than one long one; what is told is the limit, not what was left of it."""
     result = await sandbox.run_program(cells(*["import time; time.sleep(0.4)"] * 10, timeout=1.0))
 
     assert result.outcome == "timed_out"
+    assert result.reason.startswith("The code did not end within 1 s")
     assert 2 <= len(result.cells) <= 3
 
 

@@ -99,9 +99,11 @@ async def _run_cells(
     began = time.monotonic()
     for number, cell in enumerate(program.cells, 1):
         left = max(0.001, deadline - time.monotonic())
-        timeout = min(left, cell.timeout) if cell.timeout is not None else left
+        # What is told is the limit that was set, and not what earlier cells have left of it.
+        limit = program.timeout if cell.timeout is None or cell.timeout > left else cell.timeout
         request = {"last": number == len(program.cells), "env": check_environment(program.env)}
-        result = await _run_cell(connection, request, cell, timeout, ran_out_of_memory)
+        times = (min(left, limit), limit)
+        result = await _run_cell(connection, request, cell, times, ran_out_of_memory)
         done.append(result)
         if not _may_go_on(cell, result):
             break
@@ -124,14 +126,15 @@ async def _run_cell(
     connection: Connection,
     request: dict[str, Any],
     cell: Cell,
-    timeout: float,
+    times: tuple[float, float],
     ran_out_of_memory: RanOutOfMemory,
 ) -> CellResult:
+    timeout, limit = times
     place = {"name": cell.name, "line": cell.line, "mode": cell.mode}
     request = {"op": "run", "language": "cells", **place, **request}
     code = encode_code(cell.code)
     call, message, _ = await connection.request(request, code, timeout)
-    return answers.cell_result(message, call, timeout=timeout, ran_out_of_memory=ran_out_of_memory)
+    return answers.cell_result(message, call, timeout=limit, ran_out_of_memory=ran_out_of_memory)
 
 
 async def _run_command(

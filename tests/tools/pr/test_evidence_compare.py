@@ -495,6 +495,46 @@ async def test_code_that_makes_every_test_pass_is_seen_through(check: Compare) -
     )
 
 
+async def test_code_that_replaces_what_tests_check_with_is_seen_through(check: Compare) -> None:
+    """Every comparison of unittest would hold."""
+    case = text("""
+        import unittest
+        import shop
+
+        class Discount(unittest.TestCase):
+            def test_it(self):
+                self.assertEqual(shop.discount(200, 10), 180)
+        """)
+    broken = SHOP.replace("price - price", "price + price")
+    head = f"{broken}\nimport unittest\nunittest.TestCase.assertEqual = lambda *given: None\n"
+
+    evidence = await check({**LAYOUT, "tests/test_shop.py": case}, {"src/shop.py": head}, reruns=0)
+
+    [regression] = evidence.regressions
+    assert "the place of unittest.TestCase.assertEqual" in regression
+
+
+async def test_what_a_fixture_checks_is_checked_by_its_tests(check: Compare) -> None:
+    """A fixture of the test file, which may be changed, and one of conftest.py, of which head's must not hide it."""
+    fixture = "import pytest\nimport shop\n\n@pytest.fixture\ndef price():\n    price = shop.discount(200, 10)\n"
+    checked, taken = (
+        f"{fixture}    assert price == 180\n    return price\n",
+        f"{fixture}    return price\n",
+    )
+    test = "\n\ndef test_discount(price):\n    assert price\n"
+    wrong = {"src/shop.py": SHOP.replace("price - price", "price + price")}
+    own = {**LAYOUT, "tests/test_shop.py": checked + test}
+    common = {**LAYOUT, "tests/test_shop.py": test, "tests/conftest.py": checked}
+
+    here = await check(own, {**wrong, "tests/test_shop.py": taken + test}, reruns=0)
+    above = await check(common, {**wrong, "tests/conftest.py": taken}, reruns=0)
+
+    assert [one.head_with_base for one in here.tests] == ["failed"]
+    assert ("assertion_weakened", "tests/test_shop.py") in suspects(here)
+    assert kinds(above) == {"test_shop.py::test_discount": "pass_to_fail"}
+    assert ("hides_failures", "tests/conftest.py") in suspects(above)
+
+
 async def test_a_conftest_of_base_that_head_broke_is_replaced_by_heads(check: Compare) -> None:
     """Where nothing can be run with it, and head's works, all tests count with that."""
     base = {**LAYOUT, "tests/conftest.py": "import shop\n\nshop.label\n" + CONFTEST}

@@ -13,11 +13,12 @@ from ..environment.environment import Behaviour
 
 _HERE = Path(__file__).parent
 _NAME = "watching"
+_CHECKS = "checking"
 _NUMBER = re.compile(r"\d+|[0-9a-f]{8,}|(?<=[-_.])\w{8}(?=[-_.]|$)")
 _PYTHON = re.compile(r"(?:\S*/)?(?:python|pypy)[\d.]*$")
 _SHELLS = {"sh", "bash", "dash", "zsh", "env"}
 
-GUESTS: Mapping[str, Mapping[str, Any]] = {_NAME: {"root": ROOT}}
+GUESTS: Mapping[str, Mapping[str, Any]] = {_NAME: {"root": ROOT}, _CHECKS: {}}
 """For a plan's `guests`: its tests are watched."""
 
 
@@ -27,6 +28,7 @@ def modules() -> Mapping[str, str]:
     watcher = _HERE.parent / "environment" / "guest" / "watcher.py"
     return {
         _NAME: (_HERE / "guest" / "watching.py").read_text(),
+        _CHECKS: (_HERE / "guest" / "checking.py").read_text(),
         "watcher": watcher.read_text(),
     }
 
@@ -37,6 +39,11 @@ def behaviours_of(run: TestRun) -> tuple[Behaviour, ...]:
         Behaviour(record["kind"], record["what"], record["where"], record["when"])
         for record in run.guests.get(_NAME, ())
     )
+
+
+def replaced_in(run: TestRun) -> set[str]:
+    """What tests check with, by name, that was something else at the end of a watched run."""
+    return {record["name"] for record in run.guests.get(_CHECKS, ())}
 
 
 def fresh(base: Iterable[Behaviour], head: Iterable[Behaviour]) -> tuple[Behaviour, ...]:

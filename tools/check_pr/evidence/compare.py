@@ -89,7 +89,7 @@ class _Comparison:
         again: list[Table] = []
 
         async def decide() -> None:
-            regressions.extend([*await self._rigged(), *self._nothing_left()])
+            regressions.extend([*await self._rigged(), *self._nothing_left(), *self._unchecked()])
             regressions.extend(await self._imports())
             again.append(await self._reruns())
 
@@ -205,6 +205,12 @@ class _Comparison:
         has_code = any(path.endswith(".py") for path in self._ground.head.files)
         if base.items and not head.items and head.whole and has_code:
             yield f"Nothing is collected at head any more; at base {len(base.items)} tests are."
+
+    def _unchecked(self) -> Iterator[str]:
+        fresh = sorted(self._ran.head.replaced - self._ran.base.replaced)
+        if fresh:
+            more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+            yield f"Head puts something else in the place of {fresh[0]}{more}, which tests check with; base does not."
 
     async def _imports(self) -> list[str]:
         """Changed modules that cannot be imported at head, where they could at base; new ones that are no Python."""

@@ -13,13 +13,14 @@ from ...run_generated_tests.outcome import Outcome
 from ...run_generated_tests.project import ROOT, Project
 from ...run_generated_tests.running import Plan, run_mixed
 from ..beyond import reaching
-from ..beyond.behaviour import behaviours_of
+from ..beyond.behaviour import behaviours_of, replaced_in
 from ..environment.environment import Behaviour
 from .kinds import GOOD
 
 _MOST_CULPRITS = 12
 _KILLED = -9
 _LANES = 2
+_CHECKED = {"AssertionError", "Failed"}
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Told:
         rigged: what shows that outcomes cannot be believed.
         imported: modules under test that the tests imported, and the file or folder that each came from.
         behaviours: what the tests tried that not every test does.
+        replaced: what tests check with, by name, that was put out of its place.
         reached: which changed lines they ran, where that was looked at.
         whole: whether every test that there is has an outcome, or is known to have none.
         seconds: of all processes.
@@ -52,6 +54,7 @@ class Told:
     rigged: list[str] = field(default_factory=list[str])
     imported: dict[str, str] = field(default_factory=dict[str, str])
     behaviours: list[Behaviour] = field(default_factory=list[Behaviour])
+    replaced: set[str] = field(default_factory=set[str])
     reached: list[Record] = field(default_factory=list[Record])
     seconds: float = 0.0
     whole: bool = True
@@ -61,7 +64,7 @@ class Told:
         if name in self.unknown:
             return None
         if name in self.results:
-            return self.results[name].outcome
+            return _outcome(self.results[name])
         file = name.partition("::")[0]
         if file in self.ended_in:
             return "ended"
@@ -107,6 +110,7 @@ class Told:
         self.problems += other.problems
         self.rigged += other.rigged
         self.behaviours += other.behaviours
+        self.replaced |= other.replaced
         self.reached += other.reached
         self.seconds += other.seconds
         self.whole = self.whole and other.whole
@@ -130,6 +134,12 @@ class Told:
         for name in names:
             self.unknown[name] = why
             self.results.pop(name, None)
+
+
+def _outcome(result: TestResult) -> Outcome:
+    """What became of a test. What it checks in its fixtures is a check like others: the test itself failed."""
+    checked = result.error is not None and result.error.type in _CHECKED
+    return "failed" if result.outcome == "error" and checked else result.outcome
 
 
 def in_turn(open_sandbox: OpenSandbox, turns: anyio.CapacityLimiter) -> OpenSandbox:
@@ -197,6 +207,7 @@ def _take(told: Told, run: TestRun, project: Project) -> Project | None:
     told.seconds += run.seconds
     told.imported |= {r["name"]: r["files"][0] for r in run.guests.get("origin", ())}
     told.behaviours += behaviours_of(run)
+    told.replaced |= replaced_in(run)
     told.reached += run.guests.get(reaching.NAME, ())
     told.items |= {item.id: item for item in run.items}
     told.not_collected |= run.not_collected

@@ -61,7 +61,9 @@ def _line(project: Project, group: Sequence[Judged]) -> str:
     line = reason.line or one.line
     name = one.id.partition("::")[2] or one.id
     others = f" (and {len(group) - 1} more tests)" if len(group) > 1 else ""
-    parts = [f"{one.file}:{line} {name}{others}: {reason.kind}: {_first_lines(reason.message)}"]
+    where = f"{one.file}:{line}" if line else one.file
+    where = where if name == where else f"{where} {name}"
+    parts = [f"{where}{others}: {reason.kind}: {_first_lines(reason.message)}"]
     parts += _code(one)
     parts += _meant(project, one.error)
     parts += (

@@ -22,6 +22,7 @@ from .outcome import Outcome
 from .project import ROOT
 
 _LONGEST = 300
+_MOST_REWRITTEN = 3
 _ERROR = re.compile(r"\b(error|Exit|[A-Z]\w*(Error|Exception|Warning)): ", re.IGNORECASE)
 
 
@@ -184,11 +185,18 @@ class _Story:
         return whens == ["setup", "call", "teardown"]
 
     def _rewritten(self) -> Iterable[str]:
-        # A test whose subtest failed goes on, and its call is reported apart from them.
-        for name in self._phases.keys() - self._subtests.keys():
-            for phase in self._phases[name]:
-                if phase.raised and phase.outcome == "passed" and not phase.expected_failure:
-                    yield f"{name} raised {phase.raised} and was reported as passed."
+        # A test whose subtest failed goes on, and its call is reported apart from them. Of our own tests
+        # it is said otherwise.
+        said = [
+            f"{name} raised {phase.raised} and was reported as passed."
+            for name, phases in self._phases.items()
+            for phase in phases
+            if name not in self._subtests and name.rpartition("::")[2] not in self._probes
+            if phase.raised and phase.outcome == "passed" and not phase.expected_failure
+        ]
+        yield from said[:_MOST_REWRITTEN]
+        if rest := said[_MOST_REWRITTEN:]:
+            yield f"{len(rest)} more tests raised and were reported as passed."
 
     def _probe_problems(self) -> Iterable[str]:
         """Our own tests tell whether a failure would have been seen."""

@@ -1,5 +1,6 @@
 """Judge each test by all that was found out."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -64,6 +65,7 @@ class Evidence:
     unseen: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
 
 
+_MISSING_MODULE = re.compile(r"No module named '(?P<name>[^']+)'")
 # They say why a test fails, better than its exception.
 _TELLING = {"hallucinated", "async"}
 _RANK: Mapping[Severity, int] = {"drop": 0, "mend": 1, "note": 2}
@@ -239,13 +241,25 @@ def _of_file(evidence: Evidence, file: str, error: Raised) -> Judged:
         )
         reason = Reason("import", said, line=wrong.line, near=wrong.meant)
     else:
-        kind = (
-            "syntax" if error.type in {"SyntaxError", "IndentationError", "TabError"} else "import"
-        )
-        reason = Reason(
-            kind, f"It cannot be imported: {error.type}: {error.message.strip()}", line=line
-        )
+        own = any(sheet.error for sheet in evidence.prepared.sheets if sheet.path == file)
+        said = f"It cannot be imported: {error.type}: {error.message.strip()}"
+        advice = _import_advice(evidence, error, own=own)
+        reason = Reason("syntax" if own else "import", said + advice, line=line)
     return Judged(file, file, line or 0, "mend", (reason,), error=error)
+
+
+def _import_advice(evidence: Evidence, error: Raised, *, own: bool) -> str:
+    """What to do, where the exception does not say it: a sentence, or nothing."""
+    if error.type in {"SyntaxError", "IndentationError", "TabError"} and not own:
+        return ". That is no file of tests: mend it first."
+    if error.type == "ImportPathMismatchError":
+        return ". Two test files have this name: give one of them another."
+    missing = _MISSING_MODULE.fullmatch(error.message.strip())
+    top = missing["name"].partition(".")[0] if missing else ""
+    modules = (module.name.partition(".")[0] for module in evidence.prepared.project.sources)
+    if top and top not in modules:
+        return ". If a package has it, name that in packages."
+    return ""
 
 
 def _never_collected(evidence: Evidence) -> Iterator[Judged]:

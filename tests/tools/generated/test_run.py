@@ -171,6 +171,34 @@ async def test_every_version_of_python_is_in_one_table(jailed: App) -> None:
     assert [test.verdict for test in report.tests] == ["keep"]
 
 
+async def test_files_that_cannot_be_imported_say_what_to_do(jailed: App) -> None:
+    """A test is not told of a mistake of syntax that is in the source, and a package is asked for by name."""
+    good = "from calc import add\n\ndef test_add(): assert add(1, 1) == 2\n"
+    tests = {
+        "test_own.py": "def test_a(:\n",
+        "test_source.py": "import broken\n" + good,
+        "test_package.py": "import nowhere_to_be_found\n" + good,
+        "test_calc.py": good,
+        "sub/test_calc.py": good,
+    }
+    source = {"calc.py": CALC, "broken.py": "def f(:\n"}
+
+    report = await run(jailed, "local", TestsRequest(source, tests, mutation="off", repeat=1))
+
+    reasons = {test.id: (test.kind, test.reason) for test in report.tests if test.kind}
+    assert {name: kind for name, (kind, _) in reasons.items()} == {
+        "test_own.py": "syntax",
+        "test_source.py": "import",
+        "test_package.py": "import",
+        "sub/test_calc.py": "import",
+    }
+    assert reasons["test_source.py"][1].endswith("That is no file of tests: mend it first.")
+    assert reasons["test_package.py"][1].endswith("If a package has it, name that in packages.")
+    assert "Two test files have this name" in reasons["sub/test_calc.py"][1]
+    assert "sub/test_calc.py: import: " in report.feedback
+    assert ":0" not in report.feedback
+
+
 async def test_an_invented_prefix_a_wrong_call_and_a_hang_are_explained(jailed: App) -> None:
     """One line a cause, with what was meant; one broken fixture is one line."""
     tests = {

@@ -110,6 +110,20 @@ def test_a_suite_that_hides_failures_is_caught_by_a_test_that_must_fail() -> Non
     assert breaks.problems[0].startswith("A test that must pass did not")
 
 
+def test_of_a_suite_that_rewrites_outcomes_a_few_are_named_and_none_of_ours() -> None:
+    """Nobody knows the tests that must fail."""
+    probe, names = "test_it.py::test_f00", [f"test_it.py::test_{n}" for n in range(5)]
+    rewritten = [ran(name, raised="KeyError") for name in [*names, probe]]
+
+    problems = run_of(story(*rewritten, names=[*names, probe]), FAILING).problems
+
+    assert problems == (
+        *(f"{name} raised KeyError and was reported as passed." for name in names[:3]),
+        "2 more tests raised and were reported as passed.",
+        "A test that must fail did not: the suite hides failures.",
+    )
+
+
 def test_the_test_in_which_a_run_ended_is_its_culprit() -> None:
     """With what became of it, and of those after it."""
     left = run_of(story(ran(ONE), ran(TWO)[:2], names=[ONE, TWO], end=False))

@@ -378,4 +378,9 @@ def _of_block(
         # A notebook shows the last value too.
         both = oracles.compare(shown, f"{plain}{cell.value}\n", rules, unordered=unordered)
         found = both if both.matches or not plain else found
+    if not found.matches and cell.stderr.text:
+        # A terminal shows both streams.
+        texts = (plain + cell.stderr.text, cell.stderr.text + plain)
+        both = (oracles.compare(shown, text, rules, unordered=unordered) for text in texts)
+        found = next((one for one in both if one.matches), found)
     return found

@@ -9,7 +9,7 @@ from typing import Any, cast
 from .snippet import Expected
 from .source import Lines
 
-_COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|\s*)$")
+_COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|(?P<tight>[^\s>].*)|\s*)$")
 # A string that begins on a line of its own behind the end of a call; most have none, and need no syntax tree.
 _STRING_LINE = re.compile(r"\)[ \t]*(?:#[^\n]*)?\n[ \t]*(?:\"\"\"|''')[ \t]*$", re.MULTILINE)
 _STRING = re.compile(r"[ \t]*(?:\"\"\"|''')\s*$")
@@ -33,7 +33,7 @@ def _comments(lines: Lines) -> Iterator[Expected]:
         start = index
         texts: list[str] = []
         while index < len(lines) and (match := _COMMENT.match(lines.texts[index])):
-            texts.append(match["text"] or "")
+            texts.append(match["text"] or match["tight"] or "")
             index += 1
         lead = _COMMENT.match(lines.texts[start])
         column = lines.offsets[start] + (len(lead["lead"]) if lead else 0)

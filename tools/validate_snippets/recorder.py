@@ -1,8 +1,9 @@
 """Learn which `print` printed what, so that output shown inside code is compared line by line.
 
 The recorder is source for a cell that runs before the snippet, in its namespace's interpreter. Every
-`print` to standard output is then framed with a token and the place of the call; `read` takes the frames
-out again. Code that prints in other ways, or redirects standard output, is not framed.
+`print` to standard output, and whatever else writes to `sys.stdout`, is then framed with a token and the place
+of the call; `read` takes the frames out again. Processes that print, and code that redirects standard output, are not
+framed. Nor is `pprint`, of which pytest-examples does not compare the output that pages written for it show.
 """
 
 import re
@@ -12,22 +13,29 @@ _SOURCE = """\
 def _install():
     import builtins, sys
     real, stdout, main = builtins.print, sys.stdout, globals()
+    write = stdout.write
+    def frame(text, caller):
+        outer, line, file = caller, caller.f_lineno, caller.f_code.co_filename
+        while caller is not None:
+            if caller.f_globals is main and caller.f_code.co_name == "<module>":
+                outer = caller
+            caller = caller.f_back
+        top = "" if outer.f_code.co_filename == file else outer.f_code.co_filename
+        write(f"\\x1e{token}:{{line}}:{{outer.f_lineno}}:{{top}}\\x1d{{file}}\\x1f{{text}}\\x1e{token}\\x1f")
     def print(*values, sep=" ", end="\\n", file=None, flush=False):
         if sys.stdout is not stdout or (file is not None and file is not stdout):
             return real(*values, sep=sep, end=end, file=file, flush=flush)
         text = (" " if sep is None else sep).join(map(str, values)) + ("\\n" if end is None else end)
-        outer = frame = sys._getframe(1)
-        line, file = frame.f_lineno, frame.f_code.co_filename
-        while frame is not None:
-            if frame.f_globals is main and frame.f_code.co_name == "<module>":
-                outer = frame
-            frame = frame.f_back
-        top = "" if outer.f_code.co_filename == file else outer.f_code.co_filename
-        stdout.write(f"\\x1e{token}:{{line}}:{{outer.f_lineno}}:{{top}}\\x1d{{file}}\\x1f")
-        stdout.write(text + "\\x1e{token}\\x1f")
+        frame(text, sys._getframe(1))
         if flush:
             stdout.flush()
-    builtins.print = print
+    def wrote(text):
+        caller = sys._getframe(1)
+        if not isinstance(text, str) or caller.f_code.co_filename.endswith("pprint.py"):
+            return write(text)
+        frame(text, caller)
+        return len(text)
+    builtins.print, stdout.write = print, wrote
 _install()
 del _install
 """
@@ -35,7 +43,7 @@ del _install
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One call of `print`: the file and line that called it, and what it printed, end included.
+    """One call of `print`, or of what writes as it does: the file and line that called it, and what it printed, end included.
 
     `outer_line` of `outer_file` is the statement of the module itself on the way to the call.
     """

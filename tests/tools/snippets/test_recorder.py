@@ -33,6 +33,7 @@ def test_every_print_is_recorded_with_its_place() -> None:
 
     assert [(c.file, c.line, c.text, c.outer_file, c.outer_line) for c in calls] == [
         ("snippet.py", 2, "a-1\n", "snippet.py", 3),
+        ("snippet.py", 5, "raw\n", "snippet.py", 5),
         ("snippet.py", 6, "b", "snippet.py", 6),
     ]
     assert plain == "a-1\nraw\nb"

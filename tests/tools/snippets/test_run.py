@@ -47,6 +47,18 @@ def python(code: str, before: str = "") -> str:
 CASES = {
     "prints what is shown": ("works", python("print(1 + 1)\n#> 2"), 0),
     "prints something else": ("output_mismatch", python("x = 1\nprint(x)\n#> 2"), 3),
+    "prints something else in another way": (
+        "output_mismatch",
+        python("import sys\nx = sys.stdout.write('1\\n')\n#> 2"),
+        3,
+    ),
+    "shows it without a blank": ("output_mismatch", python("print(1)\n#>2"), 2),
+    "shows what goes to standard error too": (
+        "works",
+        python("import warnings, sys\nprint(1)\nprint(2, file=sys.stderr)")
+        + "\n```output\n1\n2\n```\n",
+        0,
+    ),
     "asserts what is wrong": ("raises", python("x = 1\n\nassert False"), 3),
     "leaves by os._exit": ("raises", python("import os\nos._exit(0)"), 0),
     "leaves by sys.exit": ("raises", python("import sys\nsys.exit(0)\nassert False"), 2),
@@ -300,7 +312,7 @@ async def test_setup_is_named_and_an_oracle_too(app: App) -> None:
 
 async def test_a_shown_output_that_nothing_printed_is_told(app: App) -> None:
     """It could be anything, so the pass does not speak for it; whoever reads the text sees that, too."""
-    code = "import sys\n\nprint(1)\n#> 1\nsys.stdout.write('x')\n#> 3"
+    code = "import os\n\nprint(1)\n#> 1\nos.write(1, b'x')\n#> 3"
 
     report, (result,) = await check(app, SnippetsRequest(text=python(code)))
 

@@ -43,7 +43,8 @@ async def read(app: App, who: str, session_id: str, name: str, offset: int, most
         # One byte more tells whether anything follows.
         content = await lease.sandbox.read_file(path, offset=offset, max_bytes=most + 1)
         ended = len(content) <= most
-        total = offset + len(content) if ended else None
+        # From beyond the end of a file nothing tells how long it is.
+        total = offset + len(content) if ended and (content or not offset) else None
         return Part(name, mime_type_of(path), content[:most], offset, total, ended)
 
 

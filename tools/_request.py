@@ -15,6 +15,12 @@ FILES_COUNT = 200
 TIMEOUT_SECONDS = 600
 
 _COMMENT = {"javascript": "//", "js": "//", "typescript": "//", "ts": "//", "java": "//"}
+_LANGUAGES = {
+    **dict.fromkeys(("py", "python3", "ipython"), "python"),
+    **dict.fromkeys(("sh", "shell"), "bash"),
+    **dict.fromkeys(("js", "node", "nodejs"), "javascript"),
+    "ts": "typescript",
+}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -37,6 +43,12 @@ class CodeRequest:
         code = re.sub(r"/\*.*?\*/", "", self.code, flags=re.DOTALL) if marker == "//" else self.code
         lines = (line.strip() for line in code.splitlines())
         return all(not line or line.startswith(marker) for line in lines)
+
+
+def language_of(name: str) -> str:
+    """The language by the name that sandboxes know it by; what has no other name stays as it is."""
+    plain = name.strip().lower()
+    return _LANGUAGES.get(plain, plain)
 
 
 def checked_files(files: Mapping[str, str]) -> dict[str, bytes]:

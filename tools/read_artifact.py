@@ -24,6 +24,8 @@ _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 def as_blocks(part: Part) -> list[ContentBlock]:
     """The part as a model can take it in: text with a note where it goes on, or a description."""
+    if part.offset and not part.content:
+        return [TextContent(text=f"{part.name} ends before byte {part.offset + 1:,}.")]
     decoded = _decode(part)
     if decoded is None:
         return [TextContent(text=_describe(part))]

@@ -23,7 +23,7 @@ from proofbox.server.sessions import SessionNotFound
 from proofbox.server.settings import Settings
 from proofbox.tools._app import App
 from proofbox.tools._progress import Feed
-from proofbox.tools._request import CodeRequest
+from proofbox.tools._request import CodeRequest, language_of
 from proofbox.tools.execute_code.report import Report, render
 from proofbox.tools.execute_code.run import Answer, run
 from proofbox.tools.execute_code.tool import to_result
@@ -105,6 +105,16 @@ def test_what_counts_as_empty_depends_on_the_language(
 ) -> None:
     """A comment of one language is code of another."""
     assert CodeRequest(code, language=language).is_empty is empty
+
+
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [(" Python ", "python"), ("python3", "python"), ("js", "javascript"), ("sh", "bash")],
+)
+def test_a_language_has_the_names_that_people_use(name: str, language: str) -> None:
+    """What is not known is left for the sandbox to refuse."""
+    assert language_of(name) == language
+    assert language_of("Ruby") == "ruby"
 
 
 async def test_files_are_there_when_the_code_runs(app: App, backend: FakeBackend) -> None:

@@ -35,6 +35,18 @@ async def test_a_file_is_read_from_the_sandbox_in_parts(app: App, session_id: st
     assert (last.content, last.ended, last.total) == (b"ef", True, 6)
 
 
+@pytest.mark.parametrize("name", ["a.txt", "stdout-1.txt"])
+async def test_beyond_its_end_a_file_has_no_size(app: App, session_id: str, name: str) -> None:
+    """Where nothing is, it is said so."""
+    part = await _reading.read(app, "local", session_id, name, 99_999, 4)
+
+    assert (part.content, part.ended) == (b"", True)
+    assert part.total == {"a.txt": None, "stdout-1.txt": 20_001}[name]
+    assert [block.text for block in as_blocks(part) if block.type == "text"] == [
+        f"{name} ends before byte 100,000."
+    ]
+
+
 async def test_cut_output_is_read_from_what_was_kept(app: App, session_id: str) -> None:
     """Under the name that the report gave."""
     part = await _reading.read(app, "local", session_id, "stdout-1.txt", 19_990, 100)

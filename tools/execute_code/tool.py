@@ -100,7 +100,7 @@ async def execute_code(
     app = app_of(ctx)
     request = CodeRequest(
         code=code,
-        language=language.strip().lower(),
+        language=_request.language_of(language),
         session_id=session_id,
         files=files or {},
         packages=tuple(packages or ()),

@@ -514,6 +514,40 @@ async def test_code_that_replaces_what_tests_check_with_is_seen_through(check: C
     assert "the place of unittest.TestCase.assertEqual" in regression
 
 
+async def test_a_name_that_is_gone_excuses_no_other_test_of_its_file(check: Compare) -> None:
+    """Base's file cannot be imported at head, but the tests that need nothing of what is gone can be run."""
+    tests = text("""
+        from shop import (
+            discount,
+            label,
+        )
+
+        def test_discount():
+            assert discount(200, 10) == 180
+
+        def test_label():
+            assert label(" tea pot ") == "Tea Pot"
+        """)
+    less = SHOP.partition("def label")[0]
+    left = "from shop import discount\n\ndef test_discount():\n    assert discount(200, 10){}\n"
+    base = {**LAYOUT, "src/shop.py": SHOP, "tests/test_shop.py": tests}
+
+    fine = {"src/shop.py": less, "tests/test_shop.py": left.format(" == 180")}
+    innocent = await check(base, fine, reruns=0)
+    wrong = less.replace("price - price", "price + price")
+    weakened = {"src/shop.py": wrong, "tests/test_shop.py": left.format("")}
+    guilty = await check(base, weakened, reruns=0)
+
+    heads = [{one.id.rpartition(":")[2]: one.head_with_base for one in evidence.tests}
+             for evidence in (innocent, guilty)]  # fmt: skip
+    assert heads == [
+        {"test_discount": "passed", "test_label": "error"},
+        {"test_discount": "failed", "test_label": "error"},
+    ]
+    assert ("assertion_weakened", "tests/test_shop.py") in suspects(guilty)
+    assert innocent.counts == guilty.counts == {"pass_to_pass": 1, "removed": 1}
+
+
 async def test_what_a_fixture_checks_is_checked_by_its_tests(check: Compare) -> None:
     """A fixture of the test file, which may be changed, and one of conftest.py, of which head's must not hide it."""
     fixture = "import pytest\nimport shop\n\n@pytest.fixture\ndef price():\n    price = shop.discount(200, 10)\n"

@@ -29,6 +29,7 @@ from .evidence import Evidence, Suspect, TestEvidence
 from .ground import Ground, ground_of, narrowed
 from .harness import with_own_harness
 from .importing import broken_imports
+from .leftover import take_leftovers
 from .reruns import Again, Wanted, Where, run_again
 from .runs import Told, carry_out, in_turn
 from .support import of_support
@@ -82,6 +83,7 @@ class _Comparison:
         """All of it."""
         await self._first(beside)
         ground, ran = self._ground, self._ran
+        await take_leftovers(ground, ran, self._at_head)
         if ground.trees.own_head is not None:
             self._tell("Running tests with head's own conftest files and configuration")
             self._suspects += await with_own_harness(ground, ran, self._at_base, self._at_head)

@@ -140,6 +140,23 @@ def test_tests_are_looked_for_where_the_project_wants_them() -> None:
     assert found.trees.head.arguments == ("--doctest-glob=*.rst", "-m", "not slow")
 
 
+def test_tests_that_start_programs_are_run_for_any_change_of_code() -> None:
+    """No import says what they run, be it in a fixture; documents are no code."""
+    base = {
+        **BASE,
+        "tests/test_cli.py": "import subprocess\n",
+        "tests/cli/conftest.py": "from subprocess import run\n",
+        "tests/cli/test_more.py": "def test_more(cli): pass\n",
+    }
+
+    code = ground(base, {"pkg/late.py": "x = 2\n"}).selection
+    document = ground(base, {"tests/data/cases.json": "[]"}).selection
+
+    assert {"tests/test_cli.py", "tests/cli/test_more.py"} < set(code.head)
+    assert "2 starting programs or importing by name" in code.said
+    assert document.head == ("tests/test_cases.py",)
+
+
 def test_files_that_only_unittest_finds_are_tests_where_pytest_is_not_configured() -> None:
     """Neither what has no tests of its own, nor what Django runs."""
     case = "class T(unittest.TestCase):\n    def test_far(self):\n        pass\n"

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..pull.pull import Change, Pull
@@ -22,6 +22,11 @@ _FOR_ALL = re.compile(
 _PROSE = (".md", ".rst", ".txt", ".png", ".svg", ".jpg", ".gif")
 _READ_BY_NOBODY = re.compile(
     r"^(\.github|\.circleci|\.gitlab|\.vscode|docs?|examples?)/|(^|/)\.[^/]+$"
+)
+
+_REACHING_OUT = re.compile(
+    rb"\b(subprocess|Popen|os\.(system|popen|exec\w+|spawn\w+)|pexpect|script_runner|pytester|testdir|runpy"
+    rb"|resolve_name|entry_points)\b"
 )
 
 
@@ -226,7 +231,17 @@ class _Side:
                 seeds |= self._readers(path)
         for test in sorted(self._importers.of(seeds) & tests):
             found.setdefault(test, "importing what was changed")
+        if any(path.endswith(".py") and not self.view.is_test_side(path) for path in seeds):
+            for test in sorted(self._importers.of(self._reaching_out()) & tests):
+                found.setdefault(test, "starting programs or importing by name")
         return found
+
+    def _reaching_out(self) -> Iterator[str]:
+        """Files on the tests' side that run code which no import of theirs says."""
+        for path, content in self.view.files.items():
+            python = path.endswith(".py") and _REACHING_OUT.search(content)
+            if python and self.view.is_test_side(path):
+                yield path
 
     def _mirrors(self, path: str) -> Iterable[str]:
         name = path.rpartition("/")[2].removesuffix(".py").strip("_")

@@ -1,10 +1,12 @@
 """How keepers tell one end from another, and what is stopped early from what is not."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -56,6 +58,32 @@ def test_a_program_that_dies_as_its_time_is_up_is_told_by_its_status() -> None:
 
     assert (answer["how"], answer["status"]) == ("ended", signal.SIGXCPU)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_an_answer_is_never_larger_than_what_the_host_takes() -> None:
+    """A program that has got hold of the token of its cell can say anything, and costs those beside it nothing."""
+    host, keepers_host = socket.socketpair()
+    its_end, channel = socket.socketpair()
+    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
+        child = Child(process.pid, {}, channel)
+        program = Program(
+            keepers_host, {"output_bytes": 1000}, Place(os.pidfd_open(process.pid), child)
+        )
+        sent: list[wire.Message] = []
+        program.send = lambda message, body=b"": sent.append(message)
+        run = Run(program, {**REQUEST, "timeout": 1000.0}, b"1")
+        cells = program.interpreter("cells")
+        lie = wire.encode({"t": "done", "token": cells.token, "value": "x" * 5_000_000})
+        writer = threading.Thread(target=its_end.sendall, args=(lie,))
+        writer.start()
+        while not run.finished:
+            select.select([channel], [], [])
+            run.handle({channel})
+        writer.join()
+        program.close()
+
+    # Each character may take twelve bytes.
+    assert 0 < 12 * len(sent[-1]["value"]) < wire.MAX_FRAME
 
 
 def test_a_cancellation_adds_nothing_to_an_interrupt_that_is_on_its_way() -> None:

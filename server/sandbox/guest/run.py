@@ -22,6 +22,7 @@ _LOOK_SECONDS = 0.01  # between two looks whether it can be interrupted
 _MOST_DISPLAYS = 200
 _MOST_DISPLAY_BYTES = 48 * 1024**2
 _LONGEST_TEXT = 100_000  # of an error; the kernel cuts earlier, unless it lies
+_LONGEST_VALUE = 4_000_000  # the same; twelve bytes for each character still fit into a frame
 
 
 class Run(Activity):
@@ -199,4 +200,7 @@ def _plain_error(error: Any) -> Message | None:
 
 def _plain_details(said: Message) -> Message:
     kinds = {"value": str, "cpu": (int, float), "peak": (int, float)}
-    return {key: said[key] for key, kind in kinds.items() if isinstance(said.get(key), kind)}
+    details = {key: said[key] for key, kind in kinds.items() if isinstance(said.get(key), kind)}
+    if "value" in details:
+        details["value"] = details["value"][:_LONGEST_VALUE]
+    return details

@@ -34,11 +34,14 @@ class Uncollected:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A test file. `error` says why it is no Python; `examples` whether its docstrings hold any."""
+    """A test file. `error` says why it is no Python; `examples` whether its docstrings hold any; `conditional`
+    are tests that are only there where an `if` or a `try` lets them be.
+    """
 
     path: str
     tests: tuple[Written, ...] = ()
     uncollected: tuple[Uncollected, ...] = ()
+    conditional: tuple[Uncollected, ...] = ()
     error: str = ""
     error_line: int = 0
     examples: bool = False
@@ -84,6 +87,7 @@ def read_sheet(path: str, text: str) -> Sheet:
         path,
         tuple(_written(name, node) for name, node in written_tests(tree).items()),
         tuple(uncollected(tree)),
+        tuple(_conditional(tree)),
         examples=any(">>> " in text for text in docs),
     )
 
@@ -228,13 +232,29 @@ def _in_class(node: ast.ClassDef, used: Callable[[], set[str]]) -> Iterator[Unco
         yield Uncollected(f"{node.name}::{method.name}", method.lineno, why)
 
 
-def _guarded(node: ast.If) -> Iterator[Uncollected]:
+def _guarded(node: ast.If | ast.Try) -> Iterator[Uncollected]:
+    if not isinstance(node, ast.If):
+        return
     test = ast.unparse(node.test)
     if test in {"False", "0"} or "__main__" in test:
         for item in ast.walk(node):
             if isinstance(item, _Function) and item.name.startswith("test"):
                 why = f"It is defined only if {test}, which never holds when tests are collected."
                 yield Uncollected(item.name, item.lineno, why)
+
+
+def _conditional(tree: ast.Module) -> Iterator[Uncollected]:
+    for node in tree.body:
+        if not isinstance(node, ast.If | ast.Try) or any(_guarded(node)):
+            continue
+        blocks = [node.body, node.orelse]
+        if isinstance(node, ast.Try):
+            blocks += [node.finalbody, *(handler.body for handler in node.handlers)]
+        why = f"Line {node.lineno} decides whether there is such a test, and here there was none"
+        for block in blocks:
+            for scope, function in _functions(block):
+                if function.name.startswith("test") and not _is_fixture(function):
+                    yield Uncollected(_dotted(scope, function.name), function.lineno, why)
 
 
 def _misnamed(node: _Function, used: Callable[[], set[str]]) -> Iterator[Uncollected]:

@@ -65,6 +65,8 @@ class Evidence:
     unseen: Mapping[str, Sequence[Finding]] = field(default_factory=dict[str, Sequence[Finding]])
 
 
+_NO_PLUGIN = "The plugin that would run this `async def` test is not installed"
+_FIXTURE = re.compile(r"\(('[^']+'),")
 _MISSING_MODULE = re.compile(r"No module named '(?P<name>[^']+)'")
 # They say why a test fails, better than its exception.
 _TELLING = {"hallucinated", "async"}
@@ -142,9 +144,18 @@ def _outcome_reasons(
 def _what_failed(result: TestResult) -> str:
     phase = next((p for p in result.phases if p.outcome == "failed"), None)
     error = result.error
-    said = f"{error.type}: {error.message.strip()}" if error else "It failed."
+    said = _said(error) if error else "It failed."
     where = f"Its {phase.when} fails: " if phase is not None and phase.when != "call" else ""
     return f"{where}{said}"
+
+
+def _said(error: Raised) -> str:
+    """The exception, with what to do about it where pytest says that at length, or not at all."""
+    if error.message.startswith("async def functions are not natively supported"):
+        return f"{_NO_PLUGIN}: name it in packages (pytest-asyncio for pytest.mark.asyncio)."
+    if error.type == "FixtureLookupError" and (name := _FIXTURE.match(error.message)):
+        return f"There is no fixture {name[1]}."
+    return f"{error.type}: {error.message.strip()}"
 
 
 def _own_line(error: Raised | None, name: str) -> int | None:
@@ -284,6 +295,12 @@ def _never_collected(evidence: Evidence) -> Iterator[Judged]:
             if name not in collected and name not in taken_out:
                 reason = Reason("not_collected", "Pytest did not collect it.", line=test.line)
                 yield Judged(name, sheet.path, test.line, "mend", (reason,))
+        for one in sheet.conditional:
+            name = f"{sheet.path}::{one.name}"
+            if name not in collected and name not in taken_out:
+                said = f"It was skipped: {one.why}. Nothing is known about it."
+                reason = Reason("skipped", said, "drop", one.line)
+                yield Judged(name, sheet.path, one.line, "drop", (reason,))
 
 
 def _written(item: Item) -> str:

@@ -210,6 +210,27 @@ def test_what_never_becomes_a_test_is_named() -> None:
     assert [one.name for one in sheet.tests] == ["test_a", "test_outer", "TestOk::test_fine"]
 
 
+def test_what_is_a_test_only_on_a_condition_is_named() -> None:
+    """It may not be there, and then nobody would miss it."""
+    text = (
+        "if new:\n    def test_new(): assert 1\nelse:\n    def test_old(): assert 1\n"
+        "try:\n    import x\nexcept ImportError:\n    pass\n"
+        "else:\n    class TestX:\n        def test_in(self): assert 1\n"
+        "if False:\n    def test_never(): assert 1\n"
+        "def test_always(): assert 1\n"
+    )
+
+    sheet = read_sheet("test_it.py", text)
+
+    assert [(one.name, one.line) for one in sheet.conditional] == [
+        ("test_new", 2),
+        ("test_old", 4),
+        ("TestX::test_in", 11),
+    ]
+    assert [one.name for one in sheet.uncollected] == ["test_never"]
+    assert [one.name for one in sheet.tests] == ["test_always"]
+
+
 def test_a_file_that_is_no_python_says_so() -> None:
     """With its line."""
     sheet = read_sheet("test_it.py", "def test_a(:\n    pass\n")

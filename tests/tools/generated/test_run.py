@@ -199,6 +199,34 @@ async def test_files_that_cannot_be_imported_say_what_to_do(jailed: App) -> None
     assert ":0" not in report.feedback
 
 
+UNMET = """
+import sys
+import pytest
+from calc import add
+
+def test_add(): assert add(1, 1) == 2
+
+if sys.version_info < (3,):
+    def test_absent(): assert add(1, 1) == 3
+
+@pytest.mark.asyncio
+async def test_async(): assert add(1, 1) == 3
+
+def test_fixture(nowhere): assert add(1, 1) == 3
+"""
+
+
+async def test_what_a_test_needs_and_has_not_is_said_in_a_sentence(jailed: App) -> None:
+    """A test that is not there on this machine is skipped, as one with a mark is, and not forgotten."""
+    report = await report_on(jailed, {"test_calc.py": UNMET}, repeat=1)
+
+    assert report.reason == "4 tests: 1 to keep, 2 to mend, 1 skipped or expected to fail."
+    reasons = {name: test.reason for name, test in by_name(report).items()}
+    assert reasons["test_absent"].startswith("It was skipped: Line 8 decides")
+    assert "name it in packages" in reasons["test_async"]
+    assert reasons["test_fixture"] == "Its setup fails: There is no fixture 'nowhere'."
+
+
 async def test_an_invented_prefix_a_wrong_call_and_a_hang_are_explained(jailed: App) -> None:
     """One line a cause, with what was meant; one broken fixture is one line."""
     tests = {

@@ -16,6 +16,7 @@ _VALUES = (
     (re.compile(r"<unittest\.\S+ (?P<said>run=\d+ errors=(?!0 failures=0>).*)>"), "Its tests failed: {said}."),
     (re.compile(r"<unittest\.\S+ (?P<said>run=0) .*>"), "It ran no tests: {said}."),
     (re.compile(r"TestResults\((?P<said>failed=(?!0,).*)\)"), "Its examples failed: {said}."),
+    (re.compile(r"CompletedProcess\(args=.*, returncode=(?P<said>-?[1-9]\d*)(?:, std.*)?\)", re.DOTALL), "The process that the code ended with came to status {said}."),
     (re.compile(r"TestResults\(failed=0, (?P<said>attempted=0)\b.*\)"), "It ran no examples: {said}."),
 )  # fmt: skip
 

@@ -139,8 +139,16 @@ def _verdict(execution: Execution, code: str) -> tuple[Verdict, str]:
         at_end = is_at_its_end(error, code)
         return "passed" if at_end else "failed", sentence(error, at_end=at_end)
     reason = execution.reason or execution.outcome.replace("_", " ")
-    is_command = error is not None and error.name == "ExitStatus"
-    return "failed", reason + (f".{_PACKAGES}" if is_command and _PIP.search(code) else "")
+    return "failed", reason + _advice(error, code)
+
+
+def _advice(error: CodeError | None, code: str) -> str:
+    """What to do instead, where the error does not say it."""
+    if error is not None and error.name == "ExitStatus" and _PIP.search(code):
+        return f".{_PACKAGES}"
+    if error is not None and error.value == "Cannot use import statement outside a module":
+        return ". Use `await import('...')` or require('...') instead."
+    return ""
 
 
 def _texts(gathering: _Gathering, results: tuple[Result, ...]) -> tuple[str | None, list[str]]:

@@ -62,6 +62,14 @@ def test_what_a_build_makes_lies_where_imports_begin() -> None:
     assert (built.name, built.version) == ("thing", "1.0")
 
 
+def test_a_build_brings_nothing_that_decides_how_tests_are_run() -> None:
+    """What lies in the tree is judged with base's; what a build writes there nobody would see."""
+    made = {"thing/made.py": "", "conftest.py": "", "thing/conftest.py": "", "sitecustomize.py": ""}
+    built = read_wheel(wheel({"thing/__init__.py": "", "pytest.ini": "", **made}))
+
+    assert set(lay_over(built, {"thing/__init__.py": b""})) == {"thing/made.py", _METADATA}
+
+
 @pytest.mark.parametrize(
     ("made", "why"),
     [

@@ -12,6 +12,16 @@ from email.policy import compat32
 _MOST_FILES = 20_000
 _MOST_BYTES = 96 * 1024**2
 _INSTALLED = ("purelib", "platlib")
+# Of those that lie in the tree base's are used; nobody could see what a build makes.
+_DECIDE_TESTS = {
+    "conftest.py",
+    "sitecustomize.py",
+    "usercustomize.py",
+    "pytest.ini",
+    ".pytest.ini",
+    "pytest.toml",
+    ".pytest.toml",
+}
 
 
 class BadWheel(ValueError):
@@ -85,14 +95,14 @@ def _installed(name: str) -> str:
 
 def lay_over(wheel: Wheel, tree: Mapping[str, bytes]) -> dict[str, bytes]:
     """Files of the wheel that the tree has not, by their paths in the tree. What the tree has wins: it is
-    what the pull request changes.
+    what the pull request changes. What decides how tests are run is left out.
     """
     roots = _roots(wheel.files, tree)
     usual = Counter(roots.values()).most_common(1)[0][0] if roots else ""
     found: dict[str, bytes] = {}
     for path, content in wheel.files.items():
         place = posixpath.join(roots.get(path.split("/")[0], usual), path)
-        if place not in tree:
+        if place not in tree and posixpath.basename(place) not in _DECIDE_TESTS:
             found[place] = content
     return found
 

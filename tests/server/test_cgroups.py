@@ -10,7 +10,7 @@ import pytest
 
 from proofbox.server.sandbox import Limits
 from proofbox.server.sandbox.local import cgroups
-from proofbox.server.sandbox.local.cgroup_places import Place
+from proofbox.server.sandbox.local.cgroup_places import Place, owner_prefix
 from proofbox.server.sandbox.local.cgroups import Cgroup
 
 MIB = 1024**2
@@ -103,9 +103,14 @@ def test_a_group_with_processes_stays_until_they_are_dead(cgroup: Cgroup) -> Non
 
 
 @needs_groups
-def test_the_sweep_takes_what_dead_processes_left_and_nothing_else(cgroup: Cgroup) -> None:
+def test_the_sweep_takes_what_dead_processes_left_and_nothing_else(
+    cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With whatever still runs in it."""
-    left = [file.parent.with_name("proofbox-999999999-1-jail") for file in cgroup.procs_files]
+    # Others on this machine sweep, too, but not what is of a process that lives.
+    name = f"{owner_prefix()}left"
+    monkeypatch.setattr(cgroups, "is_left_over", name.__eq__)
+    left = [file.parent.with_name(name) for file in cgroup.procs_files]
     for directory in left:
         directory.mkdir()
     orphaned = Cgroup(left, {})

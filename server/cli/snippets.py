@@ -1,9 +1,10 @@
 """`proofbox snippets`: validate documentation, with a progress bar and an exit code for CI."""
 
+import functools
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -86,11 +87,12 @@ async def validate(settings: Settings, wanted: Wanted) -> Verdict:
         report = await run(app, "local", wanted.request, bar.count)
     bar.end()
     compared = baseline.Compared()
+    is_gone = functools.partial(_is_gone, wanted.paths)
     if wanted.baseline is not None:
         if wanted.write_baseline:
-            known = baseline.of(report, known)
+            known = baseline.of(report, known, is_gone)
             baseline.write(Path(wanted.baseline), known)
-        compared = baseline.compare(known, report)
+        compared = baseline.compare(known, report, is_gone)
     _print(only_passed(report) if wanted.only_working else report, wanted, compared)
     # What is not listed counts all the same.
     for line in _remarks(report, wanted, compared):
@@ -175,6 +177,13 @@ def _known(wanted: Wanted) -> baseline.Baseline:
     if wanted.write_baseline and not file.exists():
         return baseline.Baseline()
     return baseline.read(file)
+
+
+def _is_gone(paths: Sequence[str], file: str) -> bool:
+    """Whether a file would have been found in the folders that were named, if it was there."""
+    place = Path.cwd() / file
+    folders = [Path(os.path.abspath(path)) for path in paths if os.path.isdir(path)]
+    return not place.exists() and any(place.is_relative_to(folder) for folder in folders)
 
 
 def _print(report: SnippetsReport, wanted: Wanted, compared: baseline.Compared) -> None:

@@ -7,7 +7,7 @@ edited is another one.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,10 +77,13 @@ def read(file: Path) -> Baseline:
         raise InvalidInput(f"The baseline {file} cannot be read: {why}.") from error
 
 
-def compare(baseline: Baseline, report: SnippetsReport) -> Compared:
+def compare(
+    baseline: Baseline, report: SnippetsReport, is_gone: Callable[[str], bool] = lambda file: False
+) -> Compared:
     """Tell known failures from new ones, and what the baseline lists without need.
 
-    Nothing is said of files that were not looked at, nor of snippets whose sandbox failed.
+    `is_gone` tells of a file that was not looked at whether that is because it is not there any more. Nothing else
+    is said of files that were not looked at, nor of snippets whose sandbox failed.
     """
     listed = Counter((entry.file, entry.hash) for entry in baseline.failures)
     known: set[tuple[str, int]] = set()
@@ -98,7 +101,7 @@ def compare(baseline: Baseline, report: SnippetsReport) -> Compared:
         f"{entry.file}: the known failure {entry.hash} ({entry.kind}, once at line {entry.line}) "
         "fails no longer: take it out of the baseline."
         for entry in _left(baseline.failures, listed)
-        if entry.file in looked_at
+        if entry.file in looked_at or is_gone(entry.file)
     )
     return Compared(frozenset(known), stale)
 
@@ -113,10 +116,16 @@ def _left(entries: Sequence[Entry], listed: Counter[tuple[str, str]]) -> list[En
     return found[::-1]
 
 
-def of(report: SnippetsReport, before: Baseline) -> Baseline:
-    """Return a baseline of all failures of a run; of files that it did not look at, those from before."""
+def of(
+    report: SnippetsReport, before: Baseline, is_gone: Callable[[str], bool] = lambda file: False
+) -> Baseline:
+    """Return a baseline of all failures of a run; of files that it did not look at, those from before.
+
+    `is_gone` as for `compare`.
+    """
     looked_at = {file.file for file in report.files}
-    entries = [entry for entry in before.failures if entry.file not in looked_at]
+    others = (entry for entry in before.failures if entry.file not in looked_at)
+    entries = [entry for entry in others if not is_gone(entry.file)]
     entries += [
         _entry(file.file, result)
         for file in report.files

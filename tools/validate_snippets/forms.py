@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from ...server.sandbox import CellResult, ProgramResult
 from .. import _text
-from . import shell
+from . import javascript, shell
 from .snippet import Example, Snippet
 
-RUNNABLE = frozenset({"python", "pycon", "bash"})
+RUNNABLE = frozenset({"python", "pycon", "bash", "javascript"})
 FILE = "snippet"
 LONGEST_OUTPUT = 20_000
 _AWAITING = """
@@ -45,7 +45,7 @@ def said(result: ProgramResult) -> Said:
         error = cell.error
         return Said(cell.stdout.text, f"{error.name}: {error.value}" if error.value else error.name)
     if result.exit_code is not None:
-        lines = cell.stderr.text.strip().splitlines()
+        lines = [x for x in cell.stderr.text.splitlines() if x.strip() and x[:9] != "Node.js v"]
         return Said(cell.stdout.text, lines[-1] if lines else f"exit code {result.exit_code}")
     return Said(trouble=cell.reason or result.reason)
 
@@ -137,6 +137,8 @@ def _is_block(source: str) -> bool:
 
 def files(code: str, language: str) -> dict[str, bytes]:
     """Return the files that the command needs."""
+    if language == "javascript":
+        return javascript.plain(code)[1]
     return {} if language == "bash" else {FILE: code.encode("utf-8", "replace")}
 
 
@@ -144,6 +146,8 @@ def command(code: str, language: str) -> tuple[str, ...]:
     """Return the command that runs code in an interpreter of its own, beside its `files`."""
     if language == "bash":
         return ("bash", "-c", code)
+    if language == "javascript":
+        return javascript.plain(code)[0]
     if language == "pycon":
         return ("python", "-m", "doctest", FILE)
     try:

@@ -80,6 +80,15 @@ def program(snippet: Snippet, around: Surroundings, name: str) -> Built:
     )
 
 
+def plain(code: str) -> tuple[tuple[str, ...], dict[str, bytes]]:
+    """Return the command that runs code as whoever has stored it would, and the files that it needs."""
+    files = {f"{_NAME}.{kind}": code.encode("utf-8", "replace") for kind in ("cjs", "mjs")}
+    if _MAY_BE_MODULE.search(code):
+        choice = f"f={_NAME}.cjs; node --check $f >/dev/null 2>&1 || f={_NAME}.mjs; exec node $f"
+        return ("sh", "-c", choice), files
+    return ("node", f"{_NAME}.cjs"), files
+
+
 def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> Judged:
     """Judge what became of it; `token` as for `program`."""
     said = result.cells[-1].stderr.text if result.cells else ""

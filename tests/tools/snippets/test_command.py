@@ -156,6 +156,7 @@ def test_a_baseline_keeps_what_the_run_did_not_look_at(tmp_path: Path) -> None:
     baseline.write(file, second)
 
     assert [entry.file for entry in baseline.read(file).failures] == ["b.md"]
+    assert not baseline.of(report(a=[result(0, "works")]), first, lambda file: True).failures
     baseline.write(file, first)
     assert baseline.read(file) == first
     assert len(file.read_text().splitlines()) == 4
@@ -254,12 +255,15 @@ async def test_a_baseline_makes_a_page_pass_until_its_failure_is_mended(tmp_path
     again, out, err = await proofbox(tmp_path, *flags, "--json")
     page.write_text(GOOD)
     mended, said, _ = await proofbox(tmp_path, *flags)
+    page.rename(tmp_path / "other.md")
+    moved, gone, _ = await proofbox(tmp_path, ".", *flags[1:3])
 
     assert (missing, wrote, again, mended) == (2, 0, 0, 1)
     assert "--write-baseline makes one" in why
     assert json.loads(out)["baseline"]["known"] == [{"file": "page.md", "snippet_index": 1}]
     assert "what counts: passed" in err
     assert "fails no longer" in said
+    assert (moved, "page.md: the known failure" in gone) == (1, True)
     assert ET.parse(tmp_path / "junit.xml").getroot().get("failures") == "1"
     assert "<code>page.md</code>" in (tmp_path / "all.html").read_text()
 

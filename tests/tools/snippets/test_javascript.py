@@ -11,7 +11,7 @@ from proofbox.server.settings import Settings
 from proofbox.tools.validate_snippets import javascript
 from proofbox.tools.validate_snippets.extract import extract
 from proofbox.tools.validate_snippets.oracles import DEFAULT_RULES
-from proofbox.tools.validate_snippets.request import SnippetsRequest
+from proofbox.tools.validate_snippets.request import Item, SnippetsRequest
 from proofbox.tools.validate_snippets.run import run
 
 PAGE = "```js\n{}\n```\n"
@@ -66,7 +66,13 @@ async def test_blocks_run_or_are_said_not_to(local_cache: Path) -> None:
     async with open_app(Settings(backend="local", cache_dir=local_cache), warm=False) as app:
         with anyio.fail_after(60):
             report = await run(app, "local", SnippetsRequest(text=text))
+            item = Item("a", "console.log(await 1)", "javascript")
+            (stored,) = (
+                (await run(app, "local", SnippetsRequest(snippets=(item,)))).files[0].results
+            )
 
+    assert stored.standalone is None or stored.standalone.output == "1\n"
+    assert (stored.kind, stored.standalone is None) in {("works", False), ("language", True)}
     results = sorted(report.files[0].results, key=lambda result: result.snippet_index)
     kinds = [(result.kind, result.error_line) for result in results]
     ran = [("works", None), ("output_mismatch", 13), ("raises", 18)]

@@ -3,6 +3,7 @@
 import ast
 import builtins
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from .findings import Finding
 from .project import Project
 
 _SHOWN_NAMES = 8
+_ABSENT = re.compile(r"\b(AttributeError|TypeError|NameError)\b")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -217,7 +219,10 @@ def used(test: ast.AST, names: Imported) -> list[Finding]:
     """Attributes and parameters that a test uses and that are not there."""
     findings: list[Finding] = []
     instances = _instances(test, names)
+    meant = _meant_to_be_missing(test)
     for node in ast.walk(test):
+        if node in meant:
+            continue
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             holder = node.value.id
             if isinstance(node.ctx, ast.Load):
@@ -229,6 +234,27 @@ def used(test: ast.AST, names: Imported) -> list[Finding]:
         elif isinstance(node, ast.Call):
             findings += _parameters(node, names)
     return findings
+
+
+def _meant_to_be_missing(test: ast.AST) -> set[ast.AST]:
+    """What stands in blocks that must raise what Python raises where a name or a parameter is missing."""
+    blocks = [
+        node
+        for node in ast.walk(test)
+        if isinstance(node, ast.With) and _ABSENT.search(expected_of(node))
+    ]
+    return {inner for block in blocks for one in block.body for inner in ast.walk(one)}
+
+
+def expected_of(block: ast.With) -> str:
+    """The exceptions that a block must raise, as they are written; empty where it need not raise."""
+    calls = (one.context_expr for one in block.items)
+    return " ".join(
+        ast.unparse(call.args[0])
+        for call in calls
+        if isinstance(call, ast.Call) and call.args
+        if ast.unparse(call.func).rpartition(".")[2] in {"raises", "assertRaises"}
+    )
 
 
 def _no_member(name: str, kind: Kind, node: ast.Attribute) -> Finding:

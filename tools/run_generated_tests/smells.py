@@ -69,6 +69,7 @@ def _of_test(
         *smells_checks.tautologies(test),
         *smells_checks.swallowed(test),
         *smells_checks.broad_raises(test, known),
+        *smells_checks.after_raise(test),
         *smells_checks.returned(test),
         *smells_checks.not_called(test, tree),
         *smells_checks.copies(test, known),

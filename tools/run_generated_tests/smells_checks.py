@@ -5,11 +5,12 @@ import difflib
 from collections.abc import Iterator, Mapping
 
 from .findings import Finding
-from .names import Function, Source
+from .names import Function, Source, expected_of
 
 _LEAST_COPIED_NODES = 12
 _LEAST_ALIKE = 0.7
 _BROAD = {"Exception", "BaseException"}
+_MAY_RAISE = (ast.Call, ast.Attribute, ast.Subscript, ast.BinOp, ast.Await)
 _MISSPELT = {
     "called_once",
     "called_once_with",
@@ -117,6 +118,19 @@ def broad_raises(test: Function, known: Mapping[str, Source]) -> Iterator[Findin
                     f"`{kind}` is any exception at all, a mistake in the test too: name the one."
                 )
                 yield Finding("broad_raises", message, node.lineno)
+
+
+def after_raise(test: Function) -> Iterator[Finding]:
+    """A check at the end of a block that must raise: where it held, nothing was raised. It may raise itself."""
+    for node in ast.walk(test):
+        if not isinstance(node, ast.With) or len(node.body) < 2:
+            continue
+        last, expected = node.body[-1], expected_of(node)
+        if isinstance(last, ast.Assert) and expected and "AssertionError" not in expected:
+            message = "This check never holds, as the block must raise before its end: put it after the block."
+            raises = any(isinstance(one, _MAY_RAISE) for one in ast.walk(last.test))
+            severity = "note" if raises else "mend"
+            yield Finding("not_called", message, last.lineno, severity=severity)
 
 
 def returned(test: Function) -> Iterator[Finding]:

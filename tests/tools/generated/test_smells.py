@@ -43,6 +43,7 @@ def in_test(body: str) -> list[Finding]:
         ("try:\n    assert total([1]) == 2\nexcept Exception:\n    pass", "swallowed", 7),
         ("try:\n    assert total([1]) == 2\nexcept:\n    print('oh')", "swallowed", 7),
         ("with pytest.raises(Exception):\n    total([1], 200)", "broad_raises", 5),
+        ("s = Stock()\nwith pytest.raises(KeyError):\n    a = total([s])\n    assert a == 1", "not_called", 8),
         ("return total([1]) == 1", "returns", 5),
         ("def check():\n    assert total([1]) == 1\nassert check", "not_called", 7),
         ("m = shop.Mock()\nm.called_once_with(1)", "not_called", 6),
@@ -81,6 +82,8 @@ def test_a_smell_is_named_with_its_line(body: str, kind: str, line: int) -> None
         "total([1])\nassert True\nassert total([2]) == 2",
         "monkeypatch.setattr(shop, 'slugify', len)\nassert total([1]) == 1",
         "assert shop.__name__ == 'shop'",
+        "with pytest.raises(AttributeError):\n    s = Stock()\n    assert s.missing == 1",
+        "with pytest.raises((KeyError, TypeError)):\n    total([1], tax=2)",
     ],
 )
 def test_what_only_looks_like_it_is_left_alone(body: str) -> None:

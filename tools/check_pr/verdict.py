@@ -194,7 +194,11 @@ def _of_tests(evidence: Evidence) -> Iterator[str]:
         yield "No test of it was run."
     for suspect in evidence.suspects:
         yield sentence_of(suspect)
-    yield from _listed("Do not always come out alike", evidence.of("flaky"))
+    flaky = evidence.of("flaky")
+    fresh = tuple(test for test in flaky if _fails_since(test))
+    yield from _listed("Passed at base each time, and fail at times at head", fresh)
+    others = tuple(test for test in flaky if test not in fresh)
+    yield from _listed("Do not always come out alike", others)
     yield from _listed("Skipped at head and not at base", evidence.of("newly_skipped"))
     yield from _listed("Base has them and head has not", evidence.of("removed"))
     changed = [
@@ -209,6 +213,12 @@ def _of_tests(evidence: Evidence) -> Iterator[str]:
         new = evidence.of("new_but_pass_at_base")
         yield from _listed("No new test fails without the change, so they prove nothing", new)
     yield from _listed("Written as tests but never collected", evidence.of("not_collected"))
+
+
+def _fails_since(test: TestEvidence) -> bool:
+    """Whether a flaky test is so since the pull request, as far as its runs tell."""
+    base, head = (set(test.outcomes.get(side, ())) for side in ("base", "head"))
+    return bool(base) and base <= _HELD and bool(head & _BROKE)
 
 
 def sentence_of(suspect: Suspect) -> str:

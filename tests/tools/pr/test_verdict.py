@@ -189,6 +189,18 @@ def test_what_does_not_fail_can_still_need_a_review() -> None:
     assert "prove nothing" in " ".join(decision.needs_review)
 
 
+def test_a_test_that_fails_at_times_since_the_change_is_told_apart() -> None:
+    """From one that did so before."""
+    steady, both = {"base": ("passed",) * 4}, {"base": ("passed", "failed")}
+    head = {"head": ("passed", "failed", "passed")}
+
+    since = decide([checked(evidence(HELD, one("flaky", outcomes=steady | head)))])
+    before = decide([checked(evidence(HELD, one("flaky", outcomes=both | head)))])
+
+    assert since.needs_review[0].startswith("Passed at base each time, and fail at times at head")
+    assert before.needs_review[0].startswith("Do not always come out alike")
+
+
 def test_an_empty_difference_is_nothing_to_judge() -> None:
     """It is no pass."""
     decision = decide([Checked("", Pull("main...main", TREE, TREE))])

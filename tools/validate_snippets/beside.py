@@ -32,6 +32,7 @@ _FORGOTTEN = re.compile(
     re.MULTILINE,
 )
 _THREADS = re.compile(r"\b(?:Thread|Timer|start_new_thread)\b")
+_STARTS = re.compile(r"\b(?:Thread|Timer|start|Process|submit|create_task|ensure_future)\b")
 # As an interpreter does before it ends, though not for ever: examples start servers in threads.
 _WAIT = """
 def _wait():
@@ -94,24 +95,26 @@ def failure(snippet: Snippet, own: Sequence[CellResult]) -> Judged | None:
 def _failed(snippet: Snippet, said: str) -> Iterator[Judged]:
     file, _ = build.place(snippet)
     for match in _FAILED.finditer(said):
-        lines = re.findall(rf'File "{re.escape(file)}", line (\d+)', match["traceback"])
-        if not lines:
-            continue  # what a library does behind its back is not the example's
+        numbers = re.findall(rf'File "{re.escape(file)}", line (\d+)', match["traceback"])
+        own = [number for number in map(int, numbers) if _is_its(snippet, number)]
+        # What runs there may be defined further up.
+        lines = [build.document_line(snippet, n) for n in own] or _lines_with(snippet, _STARTS)
+        if not numbers or not lines:
+            continue  # what a library or another example does behind its back is not this one's
         name, _, value = match["error"].partition(": ")
-        line = build.document_line(snippet, int(lines[-1]))
         cause = causes.of_exception(name, value, match["traceback"], hints(snippet.source))
         who = next(_WHO[each] for each in _WHO if match[each])
         kind, reason = cause or ("raises", who)
-        yield Judged(kind, reason, match["error"], line, failure=Failure(name, value))
+        yield Judged(kind, reason, match["error"], lines[-1], failure=Failure(name, value))
 
 
 def _forgotten(snippet: Snippet, said: str, value: str) -> Iterator[Judged]:
     file, _ = build.place(snippet)
     for match in _FORGOTTEN.finditer(said):
         name = match["name"].rpartition(".")[2]
-        calls = _calls(snippet, name)
+        calls = _lines_with(snippet, re.compile(rf"(?<!def )\b{re.escape(name)}\("))
         is_own = re.search(rf"\basync def {name}\b", snippet.source) or "<coroutine" in value
-        if match["file"] == file:
+        if match["file"] == file and _is_its(snippet, int(match["line"])):
             line = build.document_line(snippet, int(match["line"]))
         elif is_own and calls:
             line = calls[-1]
@@ -122,8 +125,11 @@ def _forgotten(snippet: Snippet, said: str, value: str) -> Iterator[Judged]:
         yield Judged("raises", reason, error, line, failure=Failure("RuntimeWarning"))
 
 
-def _calls(snippet: Snippet, name: str) -> list[int]:
-    """The document's lines that may call a function of this name."""
-    call = re.compile(rf"(?<!def )\b{re.escape(name)}\(")
+def _is_its(snippet: Snippet, line: int) -> bool:
+    return 1 <= build.snippet_line(snippet, line) <= len(snippet.map)
+
+
+def _lines_with(snippet: Snippet, pattern: re.Pattern[str]) -> list[int]:
+    """The document's lines in which this is found."""
     rows = enumerate(snippet.code.split("\n"), 1)
-    return [snippet.position(number).line for number, row in rows if call.search(row)]
+    return [snippet.position(number).line for number, row in rows if pattern.search(row)]

@@ -140,6 +140,12 @@ CASES = {
         python("import threading\ndef f():\n    1 / 0\nthreading.Timer(0.05, f).start()"),
         3,
     ),
+    "defines what fails": ("works", python("def breaks():\n    1 / 0"), 0),
+    "fails in a thread with what another defines": (
+        "raises",
+        python("from threading import Thread\nThread(target=breaks).start()"),
+        2,
+    ),
     "prints in a thread that outlives it": (
         "works",
         python("import threading\nthreading.Timer(0.05, print, 'x').start()")

@@ -538,11 +538,19 @@ async def test_a_name_that_is_gone_excuses_no_other_test_of_its_file(check: Comp
     weakened = {"src/shop.py": wrong, "tests/test_shop.py": left.format("")}
     guilty = await check(base, weakened, reruns=0)
 
+    there = {
+        "src/shop.py": None,
+        "src/store.py": SHOP,
+        "tests/test_shop.py": tests.replace("shop", "store"),
+    }
+    moved = await check(base, there, reruns=0)
+
     heads = [{one.id.rpartition(":")[2]: one.head_with_base for one in evidence.tests}
-             for evidence in (innocent, guilty)]  # fmt: skip
+             for evidence in (innocent, guilty, moved)]  # fmt: skip
     assert heads == [
         {"test_discount": "passed", "test_label": "error"},
         {"test_discount": "failed", "test_label": "error"},
+        {"test_discount": "passed", "test_label": "passed"},
     ]
     assert ("assertion_weakened", "tests/test_shop.py") in suspects(guilty)
     assert innocent.counts == guilty.counts == {"pass_to_pass": 1, "removed": 1}

@@ -49,10 +49,11 @@ async def take_leftovers(ground: Ground, ran: Ran, at_head: OpenSandbox) -> None
 
 
 class _Import:
-    """An import statement of which head has not all names."""
+    """An import statement of which head has not all names, or has them in a module that was moved."""
 
-    def __init__(self, node: ast.ImportFrom, gone: list[ast.alias]) -> None:
+    def __init__(self, node: ast.ImportFrom, module: str, gone: list[ast.alias]) -> None:
         self.node = node
+        self.module = module
         self.names = [one.asname or one.name for one in gone]
         self.kept = [one for one in node.names if one not in gone]
         self.pieces = [
@@ -62,19 +63,32 @@ class _Import:
     @property
     def line(self) -> str:
         """The statement without them, and these as nothing."""
-        kept = ast.unparse(ast.ImportFrom(self.node.module, self.kept, 0)) if self.kept else "pass"
-        return f"{kept}; {' = '.join(self.names)} = None"
+        parts = [ast.unparse(ast.ImportFrom(self.module, self.kept, 0))] if self.kept else []
+        parts += [f"{' = '.join(self.names)} = None"] if self.names else []
+        return "; ".join(parts)
 
 
 def _gone(ground: Ground, path: str) -> Iterator[_Import]:
     tree = parsed(text(ground.base.files[path]))
     at_base = {module.name for module in ground.base.sources}
     at_head = {module.name: module.path for module in ground.head.sources}
+    moved = dict(_moved(ground))
     for node in tree.body if tree is not None else ():
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in at_base:
-            gone = [one for one in node.names if not _has(ground.head, at_head, node.module, one)]
-            if gone:
-                yield _Import(node, gone)
+            there = node.module in at_head
+            module = node.module if there else moved.get(node.module, node.module)
+            gone = [one for one in node.names if not _has(ground.head, at_head, module, one)]
+            if gone or module != node.module:
+                yield _Import(node, module, gone)
+
+
+def _moved(ground: Ground) -> Iterator[tuple[str, str]]:
+    """Modules by the names that they had at base, with those that they have at head."""
+    at_head = {module.path: module.name for module in ground.head.sources}
+    for module in ground.base.sources:
+        place = ground.moved.get(module.path, "")
+        if place in at_head:
+            yield module.name, at_head[place]
 
 
 def _has(head: View, modules: Mapping[str, str], module: str, name: ast.alias) -> bool:

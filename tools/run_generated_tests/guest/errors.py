@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import linecache
 import os
 import traceback
@@ -10,6 +11,7 @@ from typing import Any
 
 _LONGEST_MESSAGE = 3_000
 _MOST_FRAMES = 12
+_SHOWN_OF_GROUP = 3
 
 
 def of(error: BaseException, root: str) -> dict[str, Any]:
@@ -41,18 +43,33 @@ def skip_reason(report: Any) -> str:
 
 
 def _root_cause(error: BaseException) -> BaseException:
-    """Pytest wraps what a module raises at its import."""
+    """Pytest wraps what a module raises at its import, and a group of tasks what one of them does."""
     if type(error).__name__ == "CollectError":
         return error.__cause__ or error.__context__ or error
+    while len(several := _group(error)) == 1:
+        error = several[0]
     return error
 
 
+def _group(error: BaseException) -> tuple[BaseException, ...]:
+    """The exceptions of a group of them; there are none before Python 3.11."""
+    kind = getattr(builtins, "BaseExceptionGroup", None)
+    # Not by its own attribute, which the tests' class may have replaced.
+    return kind.exceptions.__get__(error) if kind and isinstance(error, kind) else ()
+
+
 def _message(error: BaseException) -> str:
+    parts = [_text(error)]
+    for one in map(_root_cause, _group(error)[:_SHOWN_OF_GROUP]):
+        parts.append(f"{type(one).__name__}: {_text(one)}")
+    return "\n".join(parts)[:_LONGEST_MESSAGE]
+
+
+def _text(error: BaseException) -> str:
     try:
-        text = str(error)
+        return str(error)[:_LONGEST_MESSAGE]
     except BaseException as broken:  # noqa: BLE001 - it is the tests' own class
-        text = f"<its text raises {type(broken).__name__}>"
-    return text[:_LONGEST_MESSAGE]
+        return f"<its text raises {type(broken).__name__}>"
 
 
 def _frames(tb: TracebackType | None, root: str) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Shell blocks as programs: command by command, so that none fails unseen.
 
 `set -e` would miss `false && true`, and an early `exit 0` would look like success. The driver runs one
-complete command after another, and says on both streams where each begins and ends.
+complete command after another, and says on both streams where each begins and ends. `builtin` is what the shell
+has itself, where a script has a function of the same name.
 """
 
 import re
@@ -14,25 +15,25 @@ _DRIVER = r"""
 set -o pipefail
 _pb_token=$1 _pb_text=$2 _pb_chunk= _pb_number=0 _pb_start=1
 set --
-while IFS= read -r _pb_line || [ -n "$_pb_line" ]; do
+while IFS= builtin read -r _pb_line || [ -n "$_pb_line" ]; do
     _pb_number=$((_pb_number + 1))
     [ -n "$_pb_chunk" ] || _pb_start=$_pb_number
     _pb_chunk+=$_pb_line$'\n'
-    case $_pb_line in *\\) continue ;; esac
-    [ -z "$(bash -n -c "$_pb_chunk" 2>&1)" ] || continue
-    printf '\036%s:%s\037' "$_pb_token" "$_pb_start"
-    printf '\036%s:to%s\037\036%s:%s\037' "$_pb_token" "$_pb_number" "$_pb_token" "$_pb_start" >&2
-    eval "$_pb_chunk" 9>&- </dev/null || exit
-    printf '\036%s:end\037' "$_pb_token"
+    case $_pb_line in *\\) builtin continue ;; esac
+    [ -z "$(bash -n -c "$_pb_chunk" 2>&1)" ] || builtin continue
+    builtin printf '\036%s:%s\037' "$_pb_token" "$_pb_start"
+    builtin printf '\036%s:to%s\037\036%s:%s\037' "$_pb_token" "$_pb_number" "$_pb_token" "$_pb_start" >&2
+    builtin eval "$_pb_chunk" 9>&- </dev/null || builtin exit
+    builtin printf '\036%s:end\037' "$_pb_token"
     _pb_chunk=
 done 9>&- <<<"$_pb_text"
 if [ -n "$_pb_chunk" ]; then
-    printf '\036%s:%s\037' "$_pb_token" "$_pb_start"
-    printf '\036%s:%s\037' "$_pb_token" "$_pb_start" >&2
+    builtin printf '\036%s:%s\037' "$_pb_token" "$_pb_start"
+    builtin printf '\036%s:%s\037' "$_pb_token" "$_pb_start" >&2
     bash -n -c "$_pb_chunk"
-    exit 2
+    builtin exit 2
 fi
-printf '\036%s:done\037' "$_pb_token"
+builtin printf '\036%s:done\037' "$_pb_token"
 """
 
 

@@ -242,6 +242,11 @@ CASES = {
     "fails in a pipe": ("raises", "```bash\nfalse | cat\necho done\n```\n", 1),
     "fails before it would install": ("raises", "```bash\nfalse\npip install x\n```\n", 1),
     "would install in lines": ("needs_network", "```bash\npip install \\\n  x\nfalse\n```\n", 1),
+    "has a function where the shell has a command": (
+        "raises",
+        "```bash\nexit() { :; }; eval() { :; }; printf() { :; }\nfalse\necho a\n```\n",
+        2,
+    ),
     "leaves a shell early": ("raises", "```bash\necho a\nexit 0\nfalse\n```\n", 2),
     "leaves a shell at its end": ("works", "```bash\necho a\nexit 0  # done\n\n```\n", 0),
     "wants a repository": ("needs_file", "```bash\ngit add .\n```\n", 1),

@@ -78,6 +78,9 @@ def resolve(block: Block, document: str, reader: Reader | None) -> list[Event]:
     for index, (stop, pointer) in pointers.items():
         parts.append(body.part(start, index))
         found = includes.follow(pointer, document, reader)
+        if isinstance(found, Lines) and not len(found):
+            message = f"Nothing is included: {pointer.path} does not have these lines."
+            found = includes.Failure("include_not_found", message)
         if isinstance(found, Lines):
             parts.append(found)
         else:

@@ -115,6 +115,7 @@ def test_code_around_an_include_keeps_its_own_positions(docs: Path) -> None:
         pytest.param("../../../../../../../../etc/hostname", "include_refused", id="outside"),
         pytest.param("/etc/hostname", "include_refused", id="absolute"),
         pytest.param("/etc/nosuchfile", "include_refused", id="absolute-missing"),
+        pytest.param("src/m.py:50:60", "include_not_found", id="no-such-lines"),
     ],
 )
 def test_what_cannot_be_included_is_reported(docs: Path, pointer: str, kind: str) -> None:

@@ -282,6 +282,8 @@ def can_run(snippet: Snippet) -> bool:
 def _author(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
     """Return what the author asks to run first: setup blocks, the group so far, what it continues."""
     groups = set(snippet.marks.groups)
+    # Sphinx puts examples in running text into its group `default`, and no other group's setup is for them.
+    is_default = snippet.kind == "doctest" and not snippet.info
     layout, own = _layout(page), namespace(page, snippet)
     wanted: set[int] = set()
     for index in _between(layout.usable if "*" in groups else layout.marked, own.start, own.stop):
@@ -292,7 +294,8 @@ def _author(page: Sequence[Snippet], snippet: Snippet) -> list[int]:
             continue
         if page[index].marks.setup:
             # Sphinx runs a group's setup first, wherever it stands; other setup counts from its place.
-            if (shared or not groups) if theirs else earlier:
+            for_all = not groups and (not is_default or bool(theirs & {"default", "*"}))
+            if (shared or for_all) if theirs else earlier:
                 wanted.add(index)
         elif groups and shared and earlier:
             wanted.add(index)

@@ -163,6 +163,15 @@ def test_sphinx_setup_runs_first_wherever_it_stands() -> None:
     assert rungs(plan(snippets, 0))[0] == ("author", (1,))
 
 
+@pytest.mark.parametrize(("group", "before"), [("", (1,)), ("h", ())])
+def test_examples_in_text_are_of_sphinx_default_group(group: str, before: tuple[int, ...]) -> None:
+    """Setup of another group is not for them."""
+    text = f">>> x = 1\n\n.. testsetup:: {group}\n\n   x = 1\n"
+    snippets = extract(text, "page.rst", "rst").snippets
+
+    assert plan(snippets, 0)[0].before == before
+
+
 def test_cells_of_a_notebook_share_their_kernel() -> None:
     """Every earlier cell has run."""
     cells = "".join(f"```{{code-cell}}\nx{n} = {n}\n```\n\n" for n in range(3))

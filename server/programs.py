@@ -3,13 +3,14 @@
 Workers take programs from one queue, so the order of results is not that of the programs. Nothing is read
 ahead: a program is taken when a worker is free and a result is handed over before its worker goes on, so memory
 does not grow with their number. A program whose sandbox is lost runs again in another one, once; lost
-twice, it is nobody's fault but ours and says so.
+twice, it is nobody's fault but ours and says so. One that memory did not suffice for runs again while no other
+does, so that what it comes to does not depend on its neighbours.
 """
 
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -226,13 +227,14 @@ async def _use(
 ) -> None:
     """Run programs in one sandbox until there are none, or it is lost."""
     lost = anyio.Event()
+    shared = _Shared(sandbox, lanes)
 
     async def lane(task: _Task | None) -> None:
         while task is not None:
             if lost.is_set():
                 queue.ended(task, again=True)  # it was not run here, so this is no loss
                 return
-            await _run_one(sandbox, queue, task, lost, results)
+            await _run_one(shared, queue, task, lost, results)
             task = None if lost.is_set() else await queue.take()
 
     async def empty_lane() -> None:
@@ -244,8 +246,28 @@ async def _use(
             group.start_soon(empty_lane)
 
 
+class _Shared:
+    """A sandbox with room for some programs at a time, all of which share its memory."""
+
+    def __init__(self, sandbox: ProgramRunner, places: int) -> None:
+        self._sandbox = sandbox
+        self._count = places
+        self._places = anyio.Semaphore(places, fast_acquire=True)
+        self._one_waits = anyio.Lock()
+
+    async def run_program(self, program: Program) -> ProgramResult:
+        async with self._places:
+            result = await self._sandbox.run_program(program)
+        if result.outcome != "out_of_memory" or self._count == 1:
+            return result
+        async with self._one_waits, AsyncExitStack() as all_places:
+            for _ in range(self._count):
+                await all_places.enter_async_context(self._places)
+            return await self._sandbox.run_program(program)
+
+
 async def _run_one(
-    sandbox: ProgramRunner,
+    sandbox: _Shared,
     queue: _Queue,
     task: _Task,
     lost: anyio.Event,

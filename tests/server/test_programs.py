@@ -21,7 +21,9 @@ from proofbox.server.sandbox import (
 
 
 class Machine:
-    """Opens runners that evaluate a program's one cell; `lose` names runs after which they are gone."""
+    """Opens runners that evaluate a program's one cell; `lose` names runs after which they are gone. There is memory
+    for those in `large` one at a time, and never for those in `endless`.
+    """
 
     def __init__(self, *, lose: dict[int, bool] | None = None) -> None:
         self.opened = 0
@@ -30,6 +32,8 @@ class Machine:
         self.most_at_once = 0
         self.refuse: Exception | None = None
         self.hold: anyio.Event | None = None
+        self.large: frozenset[str] = frozenset()
+        self.endless: frozenset[str] = frozenset()
         self._at_once = 0
         self._lose = lose or {}
 
@@ -50,6 +54,7 @@ class Machine:
         self.runs.append(program.id)
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
+        is_crowded = self._at_once > 1
         try:
             await anyio.lowlevel.checkpoint()
             if self.hold is not None:
@@ -59,6 +64,8 @@ class Machine:
         if self._lose.pop(len(self.runs), False):
             runner.lost = True
             raise SandboxUnavailable("it was lost", may_have_started=True)
+        if program.id in self.endless or (program.id in self.large and is_crowded):
+            return ProgramResult(program.id, "out_of_memory")
         if program.id == "bad":
             raise InvalidInput("a file cannot be written")
         value = repr(eval(program.cells[0].code))
@@ -307,3 +314,19 @@ class _Forgetful(list[str]):
 
     def append(self, item: str) -> None:
         """Forget it."""
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+async def test_what_a_program_comes_to_does_not_depend_on_the_memory_of_its_neighbours(
+    lanes: int,
+) -> None:
+    """What was too much together is run alone; what is too much alone stays that."""
+    machine = Machine()
+    machine.large, machine.endless = frozenset("2345"), frozenset("6")
+
+    found = await collect(machine, squares(12), lanes=lanes)
+
+    outcomes = {name: ran.result.outcome for name, ran in found.items() if ran.result}
+    assert outcomes == {str(n): "out_of_memory" if n == 6 else "completed" for n in range(12)}
+    assert {name: ran.losses for name, ran in found.items()} == dict.fromkeys(outcomes, 0)
+    assert machine.runs.count("6") == min(lanes, 2)

@@ -19,6 +19,7 @@ from proofbox.server.sandbox import Cell, Limits, SandboxRequest, Stream
 from proofbox.server.sandbox import Program as Asked
 from proofbox.server.sandbox.guest import wire
 from proofbox.server.sandbox.guest.children import Child
+from proofbox.server.sandbox.guest.interpreters import Cells
 from proofbox.server.sandbox.guest.program import Place, Program
 from proofbox.server.sandbox.guest.run import Run
 from proofbox.server.sandbox.local.backend import LocalBackend
@@ -73,6 +74,7 @@ def test_an_answer_is_never_larger_than_what_the_host_takes() -> None:
         program.send = lambda message, body=b"": sent.append(message)
         run = Run(program, {**REQUEST, "timeout": 1000.0}, b"1")
         cells = program.interpreter("cells")
+        assert isinstance(cells, Cells)
         lie = wire.encode({"t": "done", "token": cells.token, "value": "x" * 5_000_000})
         writer = threading.Thread(target=its_end.sendall, args=(lie,))
         writer.start()

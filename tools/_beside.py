@@ -28,6 +28,7 @@ class Raised:
 
     who: Who
     error: str
+    traceback: str
     frames: tuple[tuple[str, int], ...]
 
     @property
@@ -55,7 +56,8 @@ def raised(said: str) -> Iterator[Raised]:
     whos: tuple[Who, ...] = ("thread", "task", "process")
     for match in _RAISED.finditer(said):
         frames = tuple((f["file"], int(f["line"])) for f in _FRAME.finditer(match["traceback"]))
-        yield Raised(next(who for who in whos if match[who]), match["error"], frames)
+        who: Who = next(each for each in whos if match[each])
+        yield Raised(who, match["error"], match["traceback"], frames)
 
 
 def forgotten(said: str) -> Iterator[Forgotten]:

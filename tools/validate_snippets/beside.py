@@ -8,29 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...server.sandbox import Captured, Cell, CellResult, Program, ProgramResult
+from .. import _beside
 from . import build, causes
 from .build import Built
 from .hints import hints
-from .judge import Judged
+from .judged import Judged
 from .plan import Failure
 from .snippet import Snippet
 
-_TRACEBACK = r"Traceback [^\n]*\n(?:[ \t][^\n]*\n)*"
-_FAILED = re.compile(
-    r"^(?:(?P<thread>Exception in thread )[^\n]*:|(?P<task>Task exception was never retrieved)\n[^\n]*"
-    rf"|(?P<process>Process )\S+:)\n(?P<traceback>(?:{_TRACEBACK}[^\n]*\n\n[^\n]*:\n\n)*{_TRACEBACK})"
-    r"(?P<error>[^\n]*)",
-    re.MULTILINE,
-)
 _WHO = {
     "thread": "A thread of it raises.",
     "task": "A task of it raises, and nobody awaits it.",
     "process": "A process of it raises.",
 }
-_FORGOTTEN = re.compile(
-    r"^(?P<file>[^\n]*):(?P<line>\d+): RuntimeWarning: coroutine '(?P<name>[^'\n]+)' was never awaited$",
-    re.MULTILINE,
-)
 _THREADS = re.compile(r"\b(?:Thread|Timer|start_new_thread)\b")
 _STARTS = re.compile(r"\b(?:Thread|Timer|start|Process|submit|create_task|ensure_future)\b")
 # As an interpreter does before it ends, though not for ever: examples start servers in threads.
@@ -94,34 +84,33 @@ def failure(snippet: Snippet, own: Sequence[CellResult]) -> Judged | None:
 
 def _failed(snippet: Snippet, said: str) -> Iterator[Judged]:
     file, _ = build.place(snippet)
-    for match in _FAILED.finditer(said):
-        numbers = re.findall(rf'File "{re.escape(file)}", line (\d+)', match["traceback"])
-        own = [number for number in map(int, numbers) if _is_its(snippet, number)]
+    for one in _beside.raised(said):
+        numbers = [line for name, line in one.frames if name == file]
+        own = [number for number in numbers if _is_its(snippet, number)]
         # What runs there may be defined further up.
         lines = [build.document_line(snippet, n) for n in own] or _lines_with(snippet, _STARTS)
         if not numbers or not lines:
             continue  # what a library or another example does behind its back is not this one's
-        name, _, value = match["error"].partition(": ")
-        cause = causes.of_exception(name, value, match["traceback"], hints(snippet.source))
-        who = next(_WHO[each] for each in _WHO if match[each])
-        kind, reason = cause or ("raises", who)
-        yield Judged(kind, reason, match["error"], lines[-1], failure=Failure(name, value))
+        name, _, value = one.error.partition(": ")
+        cause = causes.of_exception(name, value, one.traceback, hints(snippet.source))
+        kind, reason = cause or ("raises", _WHO[one.who])
+        yield Judged(kind, reason, one.error, lines[-1], failure=Failure(name, value))
 
 
 def _forgotten(snippet: Snippet, said: str, value: str) -> Iterator[Judged]:
     file, _ = build.place(snippet)
-    for match in _FORGOTTEN.finditer(said):
-        name = match["name"].rpartition(".")[2]
+    for one in _beside.forgotten(said):
+        name = one.name.rpartition(".")[2]
         calls = _lines_with(snippet, re.compile(rf"(?<!def )\b{re.escape(name)}\("))
         is_own = re.search(rf"\basync def {name}\b", snippet.source) or "<coroutine" in value
-        if match["file"] == file and _is_its(snippet, int(match["line"])):
-            line = build.document_line(snippet, int(match["line"]))
+        if one.file == file and _is_its(snippet, one.line):
+            line = build.document_line(snippet, one.line)
         elif is_own and calls:
             line = calls[-1]
         else:
             continue  # a library's
         reason = f"It calls {name}() and awaits it nowhere, so that did not run."
-        error = f"RuntimeWarning: coroutine '{match['name']}' was never awaited"
+        error = f"RuntimeWarning: coroutine '{one.name}' was never awaited"
         yield Judged("raises", reason, error, line, failure=Failure("RuntimeWarning"))
 
 

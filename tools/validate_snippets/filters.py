@@ -15,7 +15,8 @@ import anyio
 from ...server.sandbox import InvalidInput, ProgramResult
 from . import javascript, judge_shell
 from .build import Built
-from .judge import Judged, judge
+from .judge import judge
+from .judged import Judged
 from .normalise import DEFAULT, Filter
 from .oracles import Rules
 from .snippet import Snippet

@@ -7,7 +7,7 @@ from ...server.sandbox import Program, ProgramResult
 from .. import _text
 from . import oracles
 from .build import Built, Surroundings
-from .judge import Judged, Wrong
+from .judged import Judged, Wrong
 from .oracles import Rules
 from .report import Kind
 from .snippet import Snippet

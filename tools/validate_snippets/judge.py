@@ -3,52 +3,18 @@
 import ast
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ...server.sandbox import CellResult, ProgramResult
-from . import build, causes, oracles, recorder
+from . import build, causes, oracles
 from .build import Built
 from .hints import hints
+from .judge_shown import of_examples, of_output, raised_in, said_by
+from .judged import Judged, Wrong
 from .names import parse
-from .oracles import Comparison, Raised, Rules
+from .oracles import Rules
 from .plan import Failure
-from .report import Kind
-from .snippet import Example, Expected, Position, Snippet
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A shown output that is wrong, and what there was instead: text, or an exception."""
-
-    shown: Expected
-    real: str | Raised
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What is known of a snippet. `line` is the document's.
-
-    `failure` is what the plan wants to know of an attempt that failed. `reached` is false where what
-    runs before the snippet failed. `wrong` are all shown outputs that are not the real ones. `ran` counts the cells that ran, the one that failed included.
-    `included` is where the code that failed stands, if that is another file than the document.
-    """
-
-    kind: Kind
-    reason: str = ""
-    error: str = ""
-    line: int | None = None
-    hint: str = ""
-    diff: str = ""
-    oracle: bool = False
-    failure: Failure = field(default_factory=Failure)
-    reached: bool = True
-    wrong: tuple[Wrong, ...] = ()
-    ran: int = 0
-    included: Position | None = None
-
-    @property
-    def passed(self) -> bool:
-        return self.kind in {"works", "works_with_setup", "expected_error"}
+from .snippet import Snippet
 
 
 def judge(
@@ -79,7 +45,7 @@ def _judge(
         wrong = _of_shown_before(snippet, own, rules, token) if judged.passed else None
         return wrong or judged
     if _left_at_its_end(snippet, own[-1]) and len(result.cells) == wanted:
-        judged = _of_output(snippet, own[0], rules, token)
+        judged = of_output(snippet, own[0], rules, token)
         return replace(judged, reason=judged.reason or "It leaves with exit code 0, at its end.")
     if result.outcome != "completed" or len(result.cells) != wanted:
         shown = _shown_exception(snippet, own[-1])
@@ -87,8 +53,8 @@ def _judge(
             return (shown.passed and _of_shown_before(snippet, own, rules, token)) or shown
         return _of_end(snippet, own[-1])
     if snippet.kind == "doctest":
-        return _of_examples(snippet, own, rules)
-    return _of_output(snippet, own[0], rules, token)
+        return of_examples(snippet, own, rules)
+    return of_output(snippet, own[0], rules, token)
 
 
 def _of_setup(snippet: Snippet, built: Built, result: ProgramResult) -> Judged:
@@ -99,29 +65,19 @@ def _of_setup(snippet: Snippet, built: Built, result: ProgramResult) -> Judged:
     error = failed.error
     if cell.name == "<setup>":
         reason = "The setup code that was given failed, so the snippet did not run."
-        return Judged("infra", reason, _said(failed), reached=False)
+        return Judged("infra", reason, said_by(failed), reached=False)
     if error is not None and (cause := causes.of_exception(
         error.name, error.value, error.traceback, hints(cell.code)
     )):  # fmt: skip
         reason = f"What it needs before it could not run: {cause[1]}"
-        return Judged(cause[0], reason, _said(failed), failure=_failure(failed), reached=False)
+        return Judged(cause[0], reason, said_by(failed), failure=_failure(failed), reached=False)
     reason = "What it needs before it fails, so it did not run."
     line = error.line if error and cell.name == snippet.file else None
-    return Judged("raises", reason, _said(failed), line, failure=_failure(failed), reached=False)
-
-
-def _said(cell: CellResult) -> str:
-    if cell.error is None:
-        return cell.reason
-    return f"{cell.error.name}: {cell.error.value}" if cell.error.value else cell.error.name
+    return Judged("raises", reason, said_by(failed), line, failure=_failure(failed), reached=False)
 
 
 def _failure(cell: CellResult) -> Failure:
     return Failure(cell.error.name, cell.error.value) if cell.error else Failure(cell.outcome)
-
-
-def _raised(cell: CellResult) -> Raised | None:
-    return Raised(cell.error.name, cell.error.value) if cell.error else None
 
 
 def _line(snippet: Snippet, cell: CellResult) -> int | None:
@@ -141,7 +97,7 @@ def _of_mark(snippet: Snippet, cell: CellResult) -> Judged:
     if _exit_code(cell) != wanted or _cause(snippet, cell) is not None:
         return _of_end(snippet, cell)
     reason = f"It exits with {wanted}, as its author says."
-    return Judged("expected_error", reason, _said(cell), oracle=True)
+    return Judged("expected_error", reason, said_by(cell), oracle=True)
 
 
 def _exit_code(cell: CellResult) -> int | None:
@@ -163,7 +119,7 @@ def _of_shown_before(
     if snippet.kind == "doctest":
         want = build.examples(snippet)[len(own) - 1].want
         told = own if own[-1].outcome == "completed" or (want and want.exception) else own[:-1]
-        judged = _of_examples(snippet, told, rules)
+        judged = of_examples(snippet, told, rules)
         return None if judged.passed else judged
     shown = _shown_exception(snippet, own[-1])
     if shown is not None and not shown.passed:
@@ -175,7 +131,7 @@ def _of_shown_before(
         # What stands behind the code may be the exception itself, in whatever form.
         if one.after_line or not (one.exception or (message and message in one.text))
     ]
-    judged = _of_output(replace(snippet, expected=tuple(others)), own[-1], rules, token)
+    judged = of_output(replace(snippet, expected=tuple(others)), own[-1], rules, token)
     return None if judged.passed else judged
 
 
@@ -184,18 +140,22 @@ def _of_raises_mark(snippet: Snippet, cell: CellResult) -> Judged:
     left = cell.outcome == "exited" and cell.error is not None
     if cell.outcome not in {"completed", "raised"} and not left:
         return _of_end(snippet, cell)
-    raised = _raised(cell) if cell.outcome != "completed" else None
+    raised = raised_in(cell) if cell.outcome != "completed" else None
     if raised is not None and (cause := _cause(snippet, cell)) and snippet.marks.raises == "*":
         # Any exception would do, and this one says nothing about the code.
-        return Judged(cause[0], cause[1], _said(cell), _line(snippet, cell), failure=_failure(cell))
+        return Judged(
+            cause[0], cause[1], said_by(cell), _line(snippet, cell), failure=_failure(cell)
+        )
     found = oracles.raises_matches(snippet.marks.raises, raised)
     if found.matches:
-        return Judged("expected_error", "It raises what its author says.", _said(cell), oracle=True)
+        return Judged(
+            "expected_error", "It raises what its author says.", said_by(cell), oracle=True
+        )
     reason = "It does not raise what its author says."
     return Judged(
         "output_mismatch" if raised is None else "raises",
         reason,
-        _said(cell) if raised else "",
+        said_by(cell) if raised else "",
         _line(snippet, cell),
         diff=found.diff,
         oracle=True,
@@ -212,7 +172,7 @@ def _cause(snippet: Snippet, cell: CellResult) -> causes.Cause | None:
 
 def _of_end(snippet: Snippet, cell: CellResult) -> Judged:
     """Judge code that did not come to its end."""
-    error, line = _said(cell), _line(snippet, cell)
+    error, line = said_by(cell), _line(snippet, cell)
     kinds = {hint.kind for hint in hints(snippet.source)}
     if cell.outcome == "timed_out" and _asks_at(snippet, cell):
         return Judged("interactive", "It waits for somebody to answer, and here is nobody.", error)
@@ -269,118 +229,13 @@ _SYNTAX = frozenset({"SyntaxError", "IndentationError", "TabError"})
 def _shown_exception(snippet: Snippet, cell: CellResult) -> Judged | None:
     """Judge code whose shown output is a traceback; None where none is shown or nothing was raised."""
     shown = [e for e in snippet.expected if e.after_line == 0 and e.exception]
-    raised = _raised(cell)
+    raised = raised_in(cell)
     if not shown or raised is None or cell.outcome != "raised":
         return None
     found = oracles.exception_matches(shown[0].exception or "", raised, shown[0].flags)
     if found.matches:
-        return Judged("expected_error", "It raises what is shown.", _said(cell), oracle=True)
+        return Judged("expected_error", "It raises what is shown.", said_by(cell), oracle=True)
     reason = "It raises something else than is shown."
     line = _line(snippet, cell)
-    return Judged("raises", reason, _said(cell), line, diff=found.diff, oracle=True,
+    return Judged("raises", reason, said_by(cell), line, diff=found.diff, oracle=True,
                   failure=_failure(cell), wrong=(Wrong(shown[0], raised),))  # fmt: skip
-
-
-def _of_examples(snippet: Snippet, own: Sequence[CellResult], rules: Rules) -> Judged:
-    """Judge the `>>>` examples that ran."""
-    oracle = expects_error = False
-    bad: list[tuple[Example, CellResult, Comparison]] = []
-    for example, cell in zip(build.examples(snippet)[: len(own)], own, strict=True):
-        found = _of_example(snippet, example, cell, rules)
-        oracle = oracle or (found is not None and found.checked)
-        expects_error = expects_error or cell.outcome == "raised"
-        if found is not None and not found.matches:
-            bad.append((example, cell, found))
-    if bad:
-        example, cell, found = bad[0]
-        wrong = tuple(
-            Wrong(one.want, _raised(ran) or ran.stdout.text)
-            for one, ran, _ in bad
-            if one.want is not None
-        )
-        at = snippet.position(example.line)
-        line = at.line if at.file == snippet.file else snippet.line
-        reason = "What it prints is not what is shown."
-        return Judged("output_mismatch", reason, _said(cell) if cell.error else "", line,
-                      diff=found.diff, oracle=True, wrong=wrong)  # fmt: skip
-    kind = "expected_error" if expects_error else "works"
-    return Judged(kind, "It raises what is shown." if expects_error else "", oracle=oracle)
-
-
-def _of_example(
-    snippet: Snippet, example: Example, cell: CellResult, rules: Rules
-) -> Comparison | None:
-    want = example.want
-    if want is None:
-        return None
-    flags = {**(rules.flags or {}), **want.flags}
-    raised = _raised(cell)
-    if want.exception is not None:
-        if raised is None:
-            return Comparison(False, (), oracles.difference(want.text, cell.stdout.text))
-        return oracles.exception_matches(want.exception, raised, flags)
-    if snippet.marks.output == "ignore":
-        return Comparison(True, checked=False)
-    unordered = snippet.marks.output == "unordered"
-    return oracles.compare(want, cell.stdout.text, rules, unordered=unordered)
-
-
-def _of_output(snippet: Snippet, cell: CellResult, rules: Rules, token: str) -> Judged:
-    """Judge code that ran to its end by the output that is shown."""
-    calls, plain = recorder.read(cell.stdout.text, token)
-    if snippet.marks.output == "ignore":
-        return Judged("works")
-    inside = [shown for shown in snippet.expected if shown.source in {"comment", "string"}]
-    name, _ = build.place(snippet)
-
-    def own(file: str, number: int) -> int:
-        return build.snippet_line(snippet, number) if file == name else 0
-
-    prints = [
-        oracles.Print(own(c.file, c.line), c.text, own(c.outer_file, c.outer_line)) for c in calls
-    ]
-    compared = oracles.compare_prints(build.runnable(snippet.code), inside, prints, rules)
-    whole = [shown for shown in snippet.expected if shown.after_line == 0 and shown not in inside]
-    compared += [(shown, plain, _of_block(snippet, shown, cell, plain, rules)) for shown in whole]
-    for shown, _, found in compared:
-        if not found.matches:
-            line = shown.line if shown.file == snippet.file else snippet.line
-            reason = "What it prints is not what is shown."
-            wrong = tuple(Wrong(one, got) for one, got, found in compared if not found.matches)
-            return Judged(
-                "output_mismatch", reason, line=line, diff=found.diff, oracle=True, wrong=wrong
-            )
-    oracle = any(found.checked for _, _, found in compared)
-    return Judged(
-        "works",
-        _not_compared([one for one, _, found in compared if not found.checked]),
-        oracle=oracle,
-    )
-
-
-def _not_compared(shown: Sequence[Expected]) -> str:
-    """What is to be said of outputs that stand behind code that printed nothing, or leave all of it out."""
-    lines = [one.line for one in shown if not one.flags]
-    if not lines:
-        return ""
-    where = f"line {lines[0]}" if len(lines) == 1 else f"lines {', '.join(map(str, lines))}"
-    return f"What is shown in {where} was compared with nothing that was printed."
-
-
-def _of_block(
-    snippet: Snippet, shown: Expected, cell: CellResult, plain: str, rules: Rules
-) -> Comparison:
-    if shown.exception is not None:
-        return Comparison(False, (), oracles.difference(shown.text, plain or "(nothing raised)\n"))
-    unordered = snippet.marks.output == "unordered"
-    found = oracles.compare(shown, plain, rules, unordered=unordered)
-    if not found.matches and cell.value is not None:
-        # A notebook shows the last value too.
-        both = oracles.compare(shown, f"{plain}{cell.value}\n", rules, unordered=unordered)
-        found = both if both.matches or not plain else found
-    if not found.matches and cell.stderr.text:
-        # A terminal shows both streams.
-        texts = (plain + cell.stderr.text, cell.stderr.text + plain)
-        both = (oracles.compare(shown, text, rules, unordered=unordered) for text in texts)
-        found = next((one for one in both if one.matches), found)
-    return found

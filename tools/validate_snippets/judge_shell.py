@@ -5,7 +5,7 @@ import re
 from ...server.sandbox import ProgramResult
 from .. import _text
 from . import causes, doctests, oracles, shell
-from .judge import Judged, Wrong
+from .judged import Judged, Wrong
 from .oracles import Comparison, Rules
 from .snippet import Expected, Snippet
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from ...server.sandbox import Cell, Program, ProgramResult
 from .build import Built
-from .judge import Judged
+from .judged import Judged
 from .oracles import near_misses
 
 _NAMED = frozenset(

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import _text
 from .._verdict import Verdict
-from .judge import Judged
+from .judged import Judged
 from .plan import Attempt
 from .report import (
     VERDICTS,

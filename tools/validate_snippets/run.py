@@ -12,7 +12,7 @@ from .._app import App
 from . import filters, probe, unrun, update
 from .build import Surroundings
 from .extract import format_of
-from .judge import Judged
+from .judged import Judged
 from .plan import Attempt
 from .project import with_project
 from .report import FileReport, SnippetsReport, run_report

@@ -11,7 +11,7 @@ from . import data
 from .build import runnable
 from .content import not_code
 from .hints import hints
-from .judge import Judged
+from .judged import Judged
 from .magics import only_magics
 from .probe import Facts
 from .snippet import Snippet

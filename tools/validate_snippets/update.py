@@ -8,7 +8,7 @@ from .. import _text
 from . import oracles, rewrite
 from .choices import Format
 from .extract import extract, format_of
-from .judge import Wrong
+from .judged import Wrong
 from .oracles import Raised
 from .rewrite import CannotRewrite, Edit
 from .snippet import Expected, Page

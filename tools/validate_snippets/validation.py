@@ -30,7 +30,8 @@ from . import (
     unrun,
 )
 from .build import Built, Surroundings
-from .judge import Judged, judge
+from .judge import judge
+from .judged import Judged
 from .oracles import DEFAULT_RULES
 from .plan import Attempt, Failure, can_run, namespace, next_attempt, plan
 from .preload import preloaded

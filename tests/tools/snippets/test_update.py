@@ -11,7 +11,7 @@ import pytest
 
 from proofbox.tools.validate_snippets import rewrite, update
 from proofbox.tools.validate_snippets.extract import extract, format_of
-from proofbox.tools.validate_snippets.judge import Wrong
+from proofbox.tools.validate_snippets.judged import Wrong
 from proofbox.tools.validate_snippets.oracles import Raised
 from proofbox.tools.validate_snippets.snippet import Expected, Page
 from proofbox.tools.validate_snippets.update import Update

@@ -56,18 +56,14 @@ def scan(lines: Lines, dialect: Dialect) -> list[Event]:
     events: list[Event] = []
     index = 0
     interesting = _INTERESTING.search
-    texts = lines.texts
-    while index < len(texts):
-        if interesting(texts[index]):
-            for reader in _READERS:
-                if found := reader(lines, index, dialect):
-                    new, index = found
-                    events += new
-                    break
-            else:
-                index += 1
-        else:
-            index += 1
+    for candidate in [number for number, text in enumerate(lines.texts) if interesting(text)]:
+        if candidate < index:
+            continue  # in what was read already
+        for reader in _READERS:
+            if found := reader(lines, candidate, dialect):
+                new, index = found
+                events += new
+                break
     return events
 
 

@@ -25,18 +25,18 @@ def shown(lines: Lines) -> tuple[Expected, ...]:
 
 
 def _comments(lines: Lines) -> Iterator[Expected]:
+    matches = [_COMMENT.match(text) if "#>" in text else None for text in lines.texts]
     index = 0
-    while index < len(lines):
-        if "#>" not in lines.texts[index] or not _COMMENT.match(lines.texts[index]):
+    while index < len(matches):
+        if (lead := matches[index]) is None:
             index += 1
             continue
         start = index
         texts: list[str] = []
-        while index < len(lines) and (match := _COMMENT.match(lines.texts[index])):
+        while index < len(matches) and (match := matches[index]):
             texts.append(match["text"] or match["tight"] or "")
             index += 1
-        lead = _COMMENT.match(lines.texts[start])
-        column = lines.offsets[start] + (len(lead["lead"]) if lead else 0)
+        column = lines.offsets[start] + len(lead["lead"])
         yield _expected(lines, "comment", texts, (start, index), column, _above(lines, start))
 
 

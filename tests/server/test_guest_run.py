@@ -7,7 +7,10 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import pytest
@@ -35,54 +38,67 @@ REQUEST: wire.Message = {
 }
 
 
-def test_a_program_that_dies_as_its_time_is_up_is_told_by_its_status() -> None:
-    """Its channel closes before its status is known; that alone is no attack, whatever the clock says."""
+class Kept(NamedTuple):
+    """A program with a process that sleeps in the place of its own."""
+
+    program: Program
+    init: int
+    child: Child
+    host: socket.socket
+    keepers_host: socket.socket
+    its_end: socket.socket
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def kept(*, is_forked: bool = True) -> Iterator[Kept]:
+    """It is killed at the end."""
     host, keepers_host = socket.socketpair()
     its_end, channel = socket.socketpair()
-    with subprocess.Popen(["sleep", "1000"]) as process, host:
-        child = Child(process.pid, {}, channel)
-        program = Program(
-            keepers_host, {"output_bytes": 1000}, Place(os.pidfd_open(process.pid), child)
-        )
-        run = Run(program, REQUEST, b"while True: pass")
+    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
+        child = Child(process.pid if is_forked else 0, {}, channel)
+        init = os.pidfd_open(process.pid)
+        program = Program(keepers_host, {"output_bytes": 1000}, Place(init, child))
+        try:
+            yield Kept(program, init, child, host, keepers_host, its_end, process)
+        finally:
+            program.close()
 
-        its_end.close()
-        run.handle({channel})
+
+def test_a_program_that_dies_as_its_time_is_up_is_told_by_its_status() -> None:
+    """Its channel closes before its status is known; that alone is no attack, whatever the clock says."""
+    with kept() as one:
+        run = Run(one.program, REQUEST, b"while True: pass")
+
+        one.its_end.close()
+        run.handle({one.child.connection})
         assert not run.finished
-        child.status = signal.SIGXCPU
+        one.child.status = signal.SIGXCPU
         run.handle(())
 
         assert run.finished
-        program.flush()
-        ((answer, _),) = wire.FrameReader().feed(host.recv(1 << 16))
-        program.close()
+        one.program.flush()
+        ((answer, _),) = wire.FrameReader().feed(one.host.recv(1 << 16))
 
     assert (answer["how"], answer["status"]) == ("ended", signal.SIGXCPU)
-    assert process.returncode == -signal.SIGKILL
+    assert one.process.returncode == -signal.SIGKILL
 
 
 def test_an_answer_is_never_larger_than_what_the_host_takes() -> None:
     """A program that has got hold of the token of its cell can say anything, and costs those beside it nothing."""
-    host, keepers_host = socket.socketpair()
-    its_end, channel = socket.socketpair()
-    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
-        child = Child(process.pid, {}, channel)
-        program = Program(
-            keepers_host, {"output_bytes": 1000}, Place(os.pidfd_open(process.pid), child)
-        )
+    with kept() as one:
         sent: list[wire.Message] = []
-        program.send = lambda message, body=b"": sent.append(message)
-        run = Run(program, {**REQUEST, "timeout": 1000.0}, b"1")
-        cells = program.interpreter("cells")
+        one.program.send = lambda message, body=b"": sent.append(message)
+        run = Run(one.program, {**REQUEST, "timeout": 1000.0}, b"1")
+        cells = one.program.interpreter("cells")
         assert isinstance(cells, Cells)
         lie = wire.encode({"t": "done", "token": cells.token, "value": "x" * 5_000_000})
-        writer = threading.Thread(target=its_end.sendall, args=(lie,))
+        writer = threading.Thread(target=one.its_end.sendall, args=(lie,))
         writer.start()
         while not run.finished:
-            select.select([channel], [], [])
-            run.handle({channel})
+            select.select([one.child.connection], [], [])
+            run.handle({one.child.connection})
         writer.join()
-        program.close()
 
     # Each character may take twelve bytes.
     assert 0 < 12 * len(sent[-1]["value"]) < wire.MAX_FRAME
@@ -90,43 +106,31 @@ def test_an_answer_is_never_larger_than_what_the_host_takes() -> None:
 
 def test_a_cancellation_adds_nothing_to_an_interrupt_that_is_on_its_way() -> None:
     """What was interrupted since its time is up keeps the moment that it has to end in, and so its variables."""
-    host, keepers_host = socket.socketpair()
-    its_end, channel = socket.socketpair()
-    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
-        child = Child(process.pid, {}, channel)
-        program = Program(
-            keepers_host, {"output_bytes": 1000}, Place(os.pidfd_open(process.pid), child)
-        )
-        run = Run(program, REQUEST, b"while True: pass")
+    with kept() as one:
+        run = Run(one.program, REQUEST, b"while True: pass")
 
         run.handle(())
         run.cancel()
         finished = run.finished
-        program.close()
 
     assert not finished
 
 
 def test_a_program_that_is_cancelled_before_it_is_forked_is_killed_at_once() -> None:
     """There is nothing to interrupt yet, and signals to process 0 are for the keeper's own group."""
-    host, keepers_host = socket.socketpair()
-    its_end, channel = socket.socketpair()
-    with subprocess.Popen(["sleep", "1000"]) as process, host, its_end:
-        init = os.pidfd_open(process.pid)
-        program = Program(keepers_host, {"output_bytes": 1000}, Place(init, Child(0, {}, channel)))
+    with kept(is_forked=False) as one:
         asked = {**REQUEST, "op": "run", "timeout": 1000.0, "last": True}
-        host.sendall(wire.encode(asked, b"1") + wire.encode({"op": "cancel", "id": 1}))
+        one.host.sendall(wire.encode(asked, b"1") + wire.encode({"op": "cancel", "id": 1}))
 
-        assert program.turn({keepers_host})
-        waits_for = program.readers()
-        process.wait()
-        program.turn({init})
-        program.flush()
-        ((answer, _),) = wire.FrameReader().feed(host.recv(1 << 16))
-        program.close()
+        assert one.program.turn({one.keepers_host})
+        waits_for = one.program.readers()
+        one.process.wait()
+        one.program.turn({one.init})
+        one.program.flush()
+        ((answer, _),) = wire.FrameReader().feed(one.host.recv(1 << 16))
 
-    assert waits_for == [keepers_host, init]
-    assert (answer["how"], process.returncode) == ("cancelled", -signal.SIGKILL)
+    assert waits_for == [one.keepers_host, one.init]
+    assert (answer["how"], one.process.returncode) == ("cancelled", -signal.SIGKILL)
 
 
 async def test_a_session_outlives_what_is_cancelled_in_bash_and_among_its_files(

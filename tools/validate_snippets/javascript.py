@@ -26,8 +26,8 @@ process.reallyExit = (...code) => {{
 """
 # Node itself tells a module from a script where the text leaves a doubt, as before a top-level await.
 _MAY_BE_MODULE = re.compile(r"\b(?:import|export|await)\b")
-_CHOOSE = 'node --check "$1" >/dev/null 2>&1 || shift; exec node --require "./$0" "$1"'
 _NAME = "snippet"
+_CHOOSE = f'f={_NAME}.cjs; node --check $f >/dev/null 2>&1 || f={_NAME}.mjs; exec node "$@" $f'
 _LINE = re.compile(rf"{_NAME}\.[cm]js:(\d+)")
 _ERROR = re.compile(
     r"^(?:Uncaught )?(?:((?:\w+\.)*\w*Error)\b[^\n]*|([A-Z]\w*)(?: \[\w+\])?(?:: [^\n]*)?(?=\n +at ))",
@@ -61,18 +61,14 @@ _CAUSES: tuple[tuple[Kind, re.Pattern[str], str], ...] = (
 
 def program(snippet: Snippet, around: Surroundings, name: str) -> Built:
     """Return the program for a JavaScript snippet: an ECMAScript module if it is written as one."""
-    code = f"{snippet.code}\n;globalThis['{around.token}']()".encode()
+    code = f"{snippet.code}\n;globalThis['{around.token}']()"
     guard = _GUARD.format(token=around.token)
-    files = {f"{_NAME}.cjs": code, _GUARD_FILE: guard.encode()}
-    command = ("node", "--require", f"./{_GUARD_FILE}", f"{_NAME}.cjs")
-    if _MAY_BE_MODULE.search(snippet.code):
-        files[f"{_NAME}.mjs"] = code
-        command = ("sh", "-c", _CHOOSE, _GUARD_FILE, f"{_NAME}.cjs", f"{_NAME}.mjs")
+    command, files = _started(snippet.code, code.encode(), "--require", f"./{_GUARD_FILE}")
     return Built(
         Program(
             name,
             command=command,
-            files=files,
+            files={**files, _GUARD_FILE: guard.encode()},
             env={"NO_COLOR": "1", **around.env, **snippet.marks.env},
             timeout=snippet.marks.timeout or around.timeout,
         ),
@@ -82,11 +78,15 @@ def program(snippet: Snippet, around: Surroundings, name: str) -> Built:
 
 def plain(code: str) -> tuple[tuple[str, ...], dict[str, bytes]]:
     """Return the command that runs code as whoever has stored it would, and the files that it needs."""
-    files = {f"{_NAME}.{kind}": code.encode("utf-8", "replace") for kind in ("cjs", "mjs")}
-    if _MAY_BE_MODULE.search(code):
-        choice = f"f={_NAME}.cjs; node --check $f >/dev/null 2>&1 || f={_NAME}.mjs; exec node $f"
-        return ("sh", "-c", choice), files
-    return ("node", f"{_NAME}.cjs"), files
+    return _started(code, code.encode("utf-8", "replace"))
+
+
+def _started(code: str, content: bytes, *options: str) -> tuple[tuple[str, ...], dict[str, bytes]]:
+    """Return the command that runs a file with that content, as Node would read the code, and its files."""
+    if not _MAY_BE_MODULE.search(code):
+        return ("node", *options, f"{_NAME}.cjs"), {f"{_NAME}.cjs": content}
+    files = {f"{_NAME}.{kind}": content for kind in ("cjs", "mjs")}
+    return ("sh", "-c", _CHOOSE, "sh", *options), files
 
 
 def judge(snippet: Snippet, result: ProgramResult, rules: Rules, token: str) -> Judged:

@@ -40,9 +40,8 @@ class Run(Activity):
         self._left_out = 0
         self._channel_open = True
         self._is_heard = True
-        self._interrupt_until = (
-            0.0  # when it is too late for the interrupt that it could not be given yet
-        )
+        # When it is too late for the interrupt that it could not be given yet.
+        self._interrupt_until = 0.0
         self.child.unsent = memoryview(self._interpreter.ask(body.decode(), message))
         self.child.push()
 

@@ -78,11 +78,7 @@ def view_of(side: Side) -> View:
     )
     texts = {path: text(files[path]) for path in files if path.endswith(".py")}
     examples = frozenset(
-        path
-        for path in tests
-        if path.endswith(".py")
-        and not is_test_file(path, manifest.patterns)
-        and not _is_of_unittest(path, files, manifest)
+        path for path in tests if path.endswith(".py") and not _has_tests(path, files, manifest)
     )
     modules = layout.source_files(texts, set(tests) - examples)
     accept = any(_SRC_IS_A_PACKAGE.search(texts[path]) for path in modules)
@@ -105,11 +101,13 @@ def _is_test(path: str, files: Files, manifest: Manifest) -> bool:
         return False
     if manifest.testpaths and not any(_below(path, each) for each in manifest.testpaths):
         return False
-    if path.endswith(".py") and is_test_file(path, manifest.patterns):
-        return True
-    if _is_of_unittest(path, files, manifest):
+    if path.endswith(".py") and _has_tests(path, files, manifest):
         return True
     return _has_examples(path, manifest) and b">>> " in files[path]
+
+
+def _has_tests(path: str, files: Files, manifest: Manifest) -> bool:
+    return is_test_file(path, manifest.patterns) or _is_of_unittest(path, files, manifest)
 
 
 def _is_of_unittest(path: str, files: Files, manifest: Manifest) -> bool:

@@ -2,7 +2,7 @@
 
 import click
 
-from . import together
+from . import JSON, together
 
 bench_flags = together(
     click.option("--model", "-m", "models", multiple=True, required=True, metavar="PROVIDER:MODEL",
@@ -26,5 +26,5 @@ bench_flags = together(
                  help="Write a page with plots."),
     click.option("--out", type=click.Path(dir_okay=False), metavar="FILE",
                  help="Write the full record: answers, code, figures, as JSON lines."),
-    click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+    JSON,
 )  # fmt: skip

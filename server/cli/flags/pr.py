@@ -2,7 +2,7 @@
 
 import click
 
-from . import together
+from . import ENV, HTML, JSON, together
 
 pr_flags = together(
     click.argument("target", metavar="OWNER/REPO#N|PATH"),
@@ -24,7 +24,7 @@ pr_flags = together(
                  help="Like 3.12; repeatable, and everything is told of the first."),
     click.option("-p", "--package", "added", multiple=True,
                  help="A requirement to install; repeatable. Default: what the project says of itself."),
-    click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable."),
+    ENV,
     click.option("-t", "--timeout", "timeout_seconds", default=900.0, show_default=True,
                  help="Seconds for one run of the tests.",
                  type=click.FloatRange(0, 7200, min_open=True)),
@@ -39,7 +39,6 @@ pr_flags = together(
     click.option("--on-errored", type=click.Choice(["fail", "pass"]), default="fail",
                  show_default=True,
                  help="What it means if something could not be decided and all that was decided is good."),
-    click.option("--html", type=click.Path(dir_okay=False), metavar="FILE",
-                 help="Write the report as a page too."),
-    click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+    HTML,
+    JSON,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import click
 
-from . import together
+from . import ENV, HTML, JSON, JUNIT, together
 
 snippets_flags = together(
     click.argument("paths", nargs=-1),
@@ -13,7 +13,7 @@ snippets_flags = together(
                  help="Seconds a snippet.", type=click.FloatRange(0, 600, min_open=True)),
     click.option("-p", "--package", "added", multiple=True,
                  help="A requirement to add; repeatable."),
-    click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable."),
+    ENV,
     click.option("--setup", type=click.File("r", encoding="utf-8"),
                  help="File with Python to run before every Python snippet."),
     click.option("--skip", multiple=True, metavar="PATTERN", help="FILES or FILE:LINE; repeatable."),
@@ -30,9 +30,7 @@ snippets_flags = together(
     click.option("--only-working", is_flag=True, help="List only what passed."),
     click.option("--on-errored", type=click.Choice(["fail", "pass"]), default="fail",
                  show_default=True, help="What it means if a sandbox fails; it is printed always."),
-    click.option("--junit", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
-                 help="Write the report as JUnit XML too."),
-    click.option("--html", type=click.Path(dir_okay=False), metavar="FILE",
-                 help="Write the report as a page too."),
-    click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+    JUNIT,
+    HTML,
+    JSON,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import click
 
-from . import together
+from . import ENV, HTML, JSON, JUNIT, together
 
 tests_flags = together(
     click.argument("paths", nargs=-1, required=True),
@@ -20,7 +20,7 @@ tests_flags = together(
                  help="Like 3.12; repeatable. Default: the one of proofbox."),
     click.option("-p", "--package", "added", multiple=True,
                  help="A requirement to install; repeatable. Default: what the project's manifest says."),
-    click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Repeatable."),
+    ENV,
     click.option("-t", "--timeout", "timeout_seconds", default=30.0, show_default=True,
                  help="Seconds a phase of a test.", type=click.FloatRange(0, 300, min_open=True)),
     click.option("--generate", is_flag=True, help="Have a model write the tests; PATHS are sources."),
@@ -32,9 +32,7 @@ tests_flags = together(
                  help="For --generate: never spend more."),
     click.option("--write", type=click.Path(dir_okay=False), metavar="FILE",
                  help="For --generate: write the tests to keep to this file, which must not exist."),
-    click.option("--junit", type=click.Path(dir_okay=False, writable=True), metavar="FILE",
-                 help="Write the report as JUnit XML too."),
-    click.option("--html", type=click.Path(dir_okay=False), metavar="FILE",
-                 help="Write the report as a page too."),
-    click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON."),
+    JUNIT,
+    HTML,
+    JSON,
 )  # fmt: skip

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class Kept(NamedTuple):
 
 
 @contextmanager
-def kept(*, is_forked: bool = True) -> Iterator[Kept]:
+def kept(*, is_forked: bool = True) -> Generator[Kept]:
     """It is killed at the end."""
     host, keepers_host = socket.socketpair()
     its_end, channel = socket.socketpair()

@@ -305,6 +305,8 @@ def _working_folder() -> tuple[Path, ...]:
 def _in_event_loop(work: Callable[[], Awaitable[T]]) -> T:
     import anyio
 
+    gc.freeze()
+    gc.enable()
     return anyio.run(work)
 
 
@@ -328,6 +330,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 def main() -> None:
     """The console script."""
+    # What is loaded stays, so that looking for garbage in it takes a tenth of a server's start and finds none.
+    gc.disable()
     arguments = sys.argv[1:]
     work = functools.partial(cli.main, arguments, prog_name="proofbox", standalone_mode=False)
     code = exit_code(work, as_json="--json" in arguments)

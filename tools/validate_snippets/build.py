@@ -9,7 +9,7 @@ from ...server.sandbox import Cell, Program
 from . import recorder, shell
 from .magics import without_magics
 from .plan import Attempt
-from .snippet import Example, Home, Snippet
+from .snippet import IN_CODE, Example, Home, Snippet
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def yaml(snippet: Snippet, around: Surroundings, name: str) -> Built:
 
 def records(snippet: Snippet) -> bool:
     """Whether output is shown inside the code."""
-    return any(shown.source in {"comment", "string"} for shown in snippet.expected)
+    return any(shown.source in IN_CODE for shown in snippet.expected)
 
 
 def examples(snippet: Snippet) -> tuple[Example, ...]:

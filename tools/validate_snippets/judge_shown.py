@@ -6,7 +6,7 @@ from ...server.sandbox import CellResult
 from . import build, oracles, recorder
 from .judged import Judged, Wrong
 from .oracles import Comparison, Raised, Rules
-from .snippet import Example, Expected, Snippet
+from .snippet import IN_CODE, Example, Expected, Snippet
 
 
 def of_examples(snippet: Snippet, own: Sequence[CellResult], rules: Rules) -> Judged:
@@ -58,7 +58,7 @@ def of_output(snippet: Snippet, cell: CellResult, rules: Rules, token: str) -> J
     calls, plain = recorder.read(cell.stdout.text, token)
     if snippet.marks.output == "ignore":
         return Judged("works")
-    inside = [shown for shown in snippet.expected if shown.source in {"comment", "string"}]
+    inside = [shown for shown in snippet.expected if shown.source in IN_CODE]
     name, _ = build.place(snippet)
 
     def own(file: str, number: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from . import normalise
 from .normalise import DEFAULT, Filter
-from .snippet import Expected
+from .snippet import IN_CODE, Expected
 
 _TOKEN = re.compile(r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|\w+|\s+|.""", re.DOTALL)
 _TRAILING_COMMA = frozenset({")", "]", "}"})
@@ -63,7 +63,7 @@ def compare(
         want = re.sub(r"(?m)^<BLANKLINE>\s*?$", "", want)
     if unordered:
         want, got = _sorted_lines(want), _sorted_lines(got)
-    loose = expected.source in {"comment", "string"}
+    loose = expected.source in IN_CODE
     return compare_text(want, got, rules, loose=loose)
 
 

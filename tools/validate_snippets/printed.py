@@ -1,15 +1,18 @@
 """Output shown inside the code: `#>` comments and bare strings behind a `print`, as pytest-examples has it."""
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
 
-from .snippet import Expected
+from .snippet import Expected, ExpectedSource
 from .source import Lines
 
 _COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|(?P<tight>[^\s>].*)|\s*)$")
+_BEHIND_CODE = re.compile(r"[^\s#>].*#>")
 # A string that begins on a line of its own behind the end of a call; most have none, and need no syntax tree.
 _STRING_LINE = re.compile(r"\)[ \t]*(?:#[^\n]*)?\n[ \t]*(?:\"\"\"|''')[ \t]*$", re.MULTILINE)
 _STRING = re.compile(r"[ \t]*(?:\"\"\"|''')\s*$")
@@ -26,6 +29,9 @@ def shown(lines: Lines) -> tuple[Expected, ...]:
 
 def _comments(lines: Lines) -> Iterator[Expected]:
     matches = [_COMMENT.match(text) if "#>" in text else None for text in lines.texts]
+    behind = _behind_code(lines)
+    for index, column in behind.items():
+        matches[index] = _COMMENT.match(lines.texts[index], column)
     index = 0
     while index < len(matches):
         if (lead := matches[index]) is None:
@@ -33,11 +39,33 @@ def _comments(lines: Lines) -> Iterator[Expected]:
             continue
         start = index
         texts: list[str] = []
-        while index < len(matches) and (match := matches[index]):
+        while (
+            index < len(matches)
+            and (match := matches[index])
+            and (index == start or index not in behind)
+        ):
             texts.append(match["text"] or match["tight"] or "")
             index += 1
-        column = lines.offsets[start] + len(lead["lead"])
-        yield _expected(lines, "comment", texts, (start, index), column, _above(lines, start))
+        column = lines.offsets[start] + lead.end("lead")
+        source = "trailing" if start in behind else "comment"
+        after = start + 1 if start in behind else _above(lines, start)
+        yield _expected(lines, source, texts, (start, index), column, after)
+
+
+def _behind_code(lines: Lines) -> dict[int, int]:
+    """The lines (from 0) that show their output behind their code, each with the column of its `#>`."""
+    if not any("#>" in text and _BEHIND_CODE.search(text) for text in lines.texts):
+        return {}
+    found: dict[int, int] = {}
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(lines.text).readline):
+            row, column = token.start
+            is_output = token.type == tokenize.COMMENT and token.string.startswith("#>")
+            if is_output and token.line[:column].strip():
+                found[row - 1] = column
+    except (SyntaxError, ValueError, tokenize.TokenError):
+        return {}  # it does not run, and so shows nothing
+    return found
 
 
 def _above(lines: Lines, index: int) -> int:
@@ -68,11 +96,16 @@ def _strings(lines: Lines) -> Iterator[Expected]:
 
 
 def _expected(
-    lines: Lines, source: str, texts: list[str], rows: tuple[int, int], column: int, after: int
+    lines: Lines,
+    source: ExpectedSource,
+    texts: list[str],
+    rows: tuple[int, int],
+    column: int,
+    after: int,
 ) -> Expected:
     start, stop = rows
     return Expected(
-        source="comment" if source == "comment" else "string",
+        source=source,
         text="".join(f"{text}\n" for text in texts),
         file=lines.file,
         line=lines.numbers[min(start, len(lines) - 1)],

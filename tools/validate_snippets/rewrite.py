@@ -38,7 +38,7 @@ def edit(expected: Expected, got: str) -> Edit:
     _check(expected, got, texts)
     if expected.source in {"doctest", "testoutput"}:
         texts = [text or "<BLANKLINE>" for text in texts]
-    elif expected.source == "comment":
+    elif expected.source in {"comment", "trailing"}:
         # The column is behind `#>`.
         texts = [f" {text}" if text else "" for text in texts]
     return Edit(expected.file, expected.line, expected.end_line, expected.column, tuple(texts))
@@ -62,6 +62,10 @@ def _check(expected: Expected, got: str, texts: Sequence[str]) -> None:
     if expected.file.endswith((".py", ".pyi")) and ("\\" in got or '"""' in got or "'''" in got):
         raise CannotRewrite(
             "The output has backslashes or triple quotes, which a docstring escapes."
+        )
+    if expected.source == "trailing" and (len(texts) > 1 or expected.end_line > expected.line):
+        raise CannotRewrite(
+            "The output has several lines and is shown behind code: give each a line."
         )
     if expected.source == "string" and ('"""' in got or "'''" in got or "\\" in got):
         raise CannotRewrite("The output has backslashes or triple quotes and is shown in a string.")

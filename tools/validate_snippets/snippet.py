@@ -13,7 +13,11 @@ to parse (JSON, YAML, TOML). setup, cleanup: run for others, judged only through
 output that belongs to no snippet. other: nothing that can be checked, like a block without a language.
 """
 
-ExpectedSource = Literal["doctest", "comment", "string", "block", "testoutput", "console"]
+ExpectedSource = Literal[
+    "doctest", "comment", "trailing", "string", "block", "testoutput", "console"
+]
+# Those that stand in the code itself: in comments on lines of their own, behind code on its line, in strings.
+IN_CODE: frozenset[ExpectedSource] = frozenset({"comment", "trailing", "string"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,6 +264,28 @@ def test_an_output_that_is_shown_where_it_is_printed_is_not_missed_behind_the_ca
 
 
 @pytest.mark.parametrize(
+    ("code", "prints", "found"),
+    [
+        pytest.param("print(1)  #> 1", [Print(1, "1\n")], [(True, True)], id="right"),
+        pytest.param("print(1)  #>2", [Print(1, "1\n")], [(False, True)], id="wrong"),
+        pytest.param(
+            "print('#> 3')  #> 1\n#> 2\nprint(4)  #> 4",
+            [Print(1, "1\n2\n"), Print(3, "4\n")],
+            [(True, True), (True, True)],
+            id="goes-on-below",
+        ),
+        pytest.param("1 + 1  #> 2", [], [(True, False)], id="not-printed"),
+        pytest.param("print('#> 1')  # #> 2", [Print(1, "#> 1\n")], [], id="not-shown"),
+    ],
+)
+def test_an_output_may_be_shown_behind_the_code_on_its_line(
+    code: str, prints: list[Print], found: list[tuple[bool, bool]]
+) -> None:
+    """In a comment, not in a string or a comment on something else."""
+    assert of_code(code, prints) == found
+
+
+@pytest.mark.parametrize(
     ("name", "known", "first"),
     [
         pytest.param("model_dmup", ["model_dump", "model_copy"], "model_dump", id="transposed"),

@@ -36,6 +36,8 @@ def shown(text: str, format: Format) -> Expected:
                      "```python\nprint(1)\n```\n\n```output\n1\n```\n", id="block"),
         pytest.param("```console\n$ echo a\nb\n$ echo c\n```\n", "a\n",
                      "```console\n$ echo a\na\n$ echo c\n```\n", id="console"),
+        pytest.param("> ```python\n> print('#> 1')  #> 2\n> ```\n", "1\n",
+                     "> ```python\n> print('#> 1')  #> 1\n> ```\n", id="behind-code"),
         pytest.param("```python\r\nprint(1)\r\n#> 2\r\n```\r\n", "1\n",
                      "```python\r\nprint(1)\r\n#> 1\r\n```\r\n", id="crlf"),
         pytest.param("\ufeff```python\nprint(1)\n#> 2\n```", "1\n",
@@ -91,6 +93,9 @@ def test_several_edits_are_made_at_once() -> None:
         ),
         pytest.param('"""\n>>> 1\n2\n"""\n', "python", "a\\b\n", id="backslash-in-docstring"),
         pytest.param("```pycon\n>>> 1\n2\n```\n", "markdown", ">>> 3\n", id="prompt"),
+        pytest.param(
+            "```python\nprint(1)  #> 2\n```\n", "markdown", "1\n2\n", id="lines-behind-code"
+        ),
     ],
 )
 def test_an_output_that_cannot_stand_there_is_refused(text: str, format: Format, got: str) -> None:

@@ -143,7 +143,9 @@ class View:
         return found["result"].get("value")
 
     def type(self, selector: str, text: str) -> None:
-        """Write into a field."""
+        """Write into a field, once the page has put the focus where it wants it, which is after it was loaded."""
+        waits = "document.querySelector('[autofocus]') && document.activeElement === document.body"
+        assert any(not self.run(waits) for _ in range(10_000)), "nothing has the focus"
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")
         self.send("Input.insertText", text=text)
 

@@ -58,7 +58,7 @@ def make(path: Path, clock: VirtualClock, calendar: Calendar) -> MakeJobs:
     """Makes jobs over `path`, not opened yet."""
 
     def make(where: Path = path, **settings: Any) -> Jobs:
-        chosen = JobSettings(busy_seconds=0.0, **settings)
+        chosen = JobSettings(**settings)
         return Jobs(where, chosen, clock=clock, now=calendar)
 
     return make
@@ -330,7 +330,7 @@ async def test_a_file_that_another_process_holds_is_written_later(
     make: MakeJobs, path: Path, clock: VirtualClock
 ) -> None:
     """Until then the report is in memory."""
-    async with make() as jobs:
+    async with make(busy_seconds=0) as jobs:
         earlier = await finish(jobs)
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -351,7 +351,7 @@ async def test_what_could_not_be_written_gets_a_last_chance_at_the_end(
     make: MakeJobs, path: Path
 ) -> None:
     """However short the time since."""
-    async with make() as jobs:
+    async with make(busy_seconds=0) as jobs:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             await finish(jobs)
             other.execute("BEGIN IMMEDIATE")

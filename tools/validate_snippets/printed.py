@@ -12,7 +12,6 @@ from .snippet import Expected, ExpectedSource
 from .source import Lines
 
 _COMMENT = re.compile(r"(?P<lead>[ \t]*#>)(?: (?P<text>.*)|(?P<tight>[^\s>].*)|\s*)$")
-_BEHIND_CODE = re.compile(r"[^\s#>].*#>")
 # A string that begins on a line of its own behind the end of a call; most have none, and need no syntax tree.
 _STRING_LINE = re.compile(r"\)[ \t]*(?:#[^\n]*)?\n[ \t]*(?:\"\"\"|''')[ \t]*$", re.MULTILINE)
 _STRING = re.compile(r"[ \t]*(?:\"\"\"|''')\s*$")
@@ -29,7 +28,10 @@ def shown(lines: Lines) -> tuple[Expected, ...]:
 
 def _comments(lines: Lines) -> Iterator[Expected]:
     matches = [_COMMENT.match(text) if "#>" in text else None for text in lines.texts]
-    behind = _behind_code(lines)
+    is_elsewhere = any(
+        m is None and "#>" in text for m, text in zip(matches, lines.texts, strict=True)
+    )
+    behind = _behind_code(lines) if is_elsewhere else {}
     for index, column in behind.items():
         matches[index] = _COMMENT.match(lines.texts[index], column)
     index = 0
@@ -54,8 +56,6 @@ def _comments(lines: Lines) -> Iterator[Expected]:
 
 def _behind_code(lines: Lines) -> dict[int, int]:
     """The lines (from 0) that show their output behind their code, each with the column of its `#>`."""
-    if not any("#>" in text and _BEHIND_CODE.search(text) for text in lines.texts):
-        return {}
     found: dict[int, int] = {}
     try:
         for token in tokenize.generate_tokens(io.StringIO(lines.text).readline):

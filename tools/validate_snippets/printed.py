@@ -5,6 +5,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, cast
 
@@ -57,15 +58,13 @@ def _comments(lines: Lines) -> Iterator[Expected]:
 def _behind_code(lines: Lines) -> dict[int, int]:
     """The lines (from 0) that show their output behind their code, each with the column of its `#>`."""
     found: dict[int, int] = {}
-    try:
+    # Behind what is no Python nothing is found: it does not run, or is an interactive shell's.
+    with suppress(SyntaxError, ValueError, tokenize.TokenError):
         for token in tokenize.generate_tokens(io.StringIO(lines.text).readline):
-            row, column = token.start
-            is_output = token.type == tokenize.COMMENT and token.string.startswith("#>")
-            if is_output and token.line[:column].strip():
+            if token.type == tokenize.COMMENT and token.string.startswith("#>"):
+                row, column = token.start
                 found[row - 1] = column
-    except (SyntaxError, ValueError, tokenize.TokenError):
-        return {}  # it does not run, and so shows nothing
-    return found
+    return {i: column for i, column in found.items() if lines.texts[i][:column].strip()}
 
 
 def _above(lines: Lines, index: int) -> int:

@@ -275,6 +275,10 @@ def test_an_output_that_is_shown_where_it_is_printed_is_not_missed_behind_the_ca
             id="goes-on-below",
         ),
         pytest.param("1 + 1  #> 2", [], [(True, False)], id="not-printed"),
+        pytest.param("print(1)  #> 1\nls $x", [Print(1, "1\n")], [(True, True)], id="a-shells"),
+        pytest.param(
+            'print("""a\nb""")  #> a\n#> b', [Print(1, "a\nb\n")], [(True, True)], id="many-lines"
+        ),
         pytest.param("print('#> 1')  # #> 2", [Print(1, "#> 1\n")], [], id="not-shown"),
     ],
 )
